@@ -1,0 +1,29 @@
+using Firn.Linux.Abi;
+
+namespace Firn.Linux;
+
+public static partial class Sys
+{
+    /// <summary>kill(2).</summary>
+    public static SysResult Kill(int pid, Signal signal) => Kernel.Call(Sysno.kill, pid, (nint)signal);
+
+    /// <summary>getpid(2).</summary>
+    public static int GetPid() => Kernel.Call(Sysno.getpid).Int32;
+
+    /// <summary>gettid(2).</summary>
+    public static int GetTid() => Kernel.Call(Sysno.gettid).Int32;
+
+    /// <summary>pidfd_open(2).</summary>
+    public static SysResult PidfdOpen(int pid) => Kernel.Call(Sysno.pidfd_open, pid, 0);
+
+    /// <summary>pidfd_getfd(2): a copy of another process's descriptor, close-on-exec.</summary>
+    public static SysResult PidfdGetFd(int pidfd, int fd) => Kernel.Call(Sysno.pidfd_getfd, pidfd, fd, 0);
+
+    /// <summary>kcmp(2): 0 equal, 1 less, 2 greater, 3 different.</summary>
+    public static SysResult Kcmp(int pid1, int pid2, KcmpType type, nint index1 = 0, nint index2 = 0)
+        => Kernel.Call(Sysno.kcmp, pid1, pid2, (nint)type, index1, index2);
+
+    /// <summary>prctl(2) of the calling thread.</summary>
+    public static SysResult Prctl(PrctlOption option, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0)
+        => Kernel.Call(Sysno.prctl, (nint)option, a1, a2, a3, a4);
+}
