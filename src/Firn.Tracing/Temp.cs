@@ -1,0 +1,1 @@
+global using ProcStatus = Firn.Linux.Procfs.TaskStatus;
