@@ -1,1 +1,0 @@
-global using ProcStatus = Firn.Linux.Procfs.TaskStatus;
