@@ -92,6 +92,26 @@ public static partial class Seed
         return (tracee, Errno.None);
     }
 
+    /// <summary>Unmaps the scratch from a task that is done: the last call that it makes for Firn, through its own vdso.</summary>
+    /// <param name="remote">The task's leader.</param>
+    /// <param name="vdso">Where the task's vdso lies; null where it has none, and the scratch stays.</param>
+    /// <param name="scratch">The scratch.</param>
+    public static void Unmap(Remote remote, RemotePtr vdso, Scratch scratch)
+    {
+        if (vdso.Value == 0)
+        {
+            return;
+        }
+
+        RemotePtr instruction = EntryPoints.FindSystemCall(remote.Tracee.Tid, vdso);
+        long result = SingleCall.Make(
+            remote.Tracee, remote.Tracee.GetRegisters(), instruction, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size);
+        if (result < 0)
+        {
+            throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
+        }
+    }
+
     private static Fd MakeProgram()
     {
         var fd = new Fd(Sys.MemfdCreate("firn-seed", 1).OrThrow("memfd_create(firn-seed)").Int32);
