@@ -30,7 +30,8 @@ public class AbiTests(ITestOutputHelper output)
     private static readonly string[] LibcHeaders =
     [
         "sys/socket.h", "sys/un.h", "netinet/in.h", "netinet/tcp.h", "netinet/udp.h", "sys/wait.h", "fcntl.h", "poll.h", "sys/file.h",
-        "sys/mount.h", "sys/mman.h", "sys/ptrace.h", "sys/epoll.h", "sys/eventfd.h", "sys/stat.h", "signal.h", "sched.h", "sys/user.h", "stddef.h",
+        "sys/mount.h", "sys/mman.h", "sys/ptrace.h", "sys/epoll.h", "sys/eventfd.h", "sys/stat.h", "signal.h", "sched.h",
+        "sys/user.h", "stddef.h",
     ];
 
     // Their name in C, where it can be had.
