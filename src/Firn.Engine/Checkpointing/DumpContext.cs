@@ -1,0 +1,30 @@
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Checkpointing;
+
+/// <summary>What the halves of a dump share.</summary>
+internal sealed class DumpContext
+{
+    /// <summary>What was asked for.</summary>
+    public required DumpOptions Options { get; init; }
+
+    /// <summary>Where log lines go.</summary>
+    public required ILogger Log { get; init; }
+
+    /// <summary>What stands in the way.</summary>
+    public ProblemList Problems { get; } = new();
+
+    /// <summary>The messages of the image set, in memory until post-dump writes them.</summary>
+    public PendingImages Images { get; } = new();
+
+    /// <summary>All processes, parents before children.</summary>
+    public List<DumpedTask> Tasks { get; } = [];
+
+    /// <summary>The open file descriptions of the tree, with their ids.</summary>
+    public required OpenFileTable Files { get; init; }
+
+    /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
+    public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);
+}

@@ -1,0 +1,44 @@
+namespace Firn.Engine;
+
+/// <summary>What a dump is asked to do. Named after CRIU's long options.</summary>
+public sealed record DumpOptions
+{
+    /// <summary>The root of the tree (`--tree`), as this process's pid namespace sees it.</summary>
+    public required int Tree { get; init; }
+
+    /// <summary>The images directory (`--images-dir`); it exists.</summary>
+    public required string ImagesDirectory { get; init; }
+
+    /// <summary>Let the tree run on afterwards (`--leave-running`).</summary>
+    public bool LeaveRunning { get; init; }
+
+    /// <summary>Leave the tree stopped afterwards (`--leave-stopped`).</summary>
+    public bool LeaveStopped { get; init; }
+
+    /// <summary>Accept a session, group or terminal from outside the tree (`--shell-job`).</summary>
+    public bool ShellJob { get; init; }
+
+    /// <summary>Save file locks (`--file-locks`).</summary>
+    public bool FileLocks { get; init; }
+
+    /// <summary>Link files back that have lost their path but not their last name (`--link-remap`).</summary>
+    public bool LinkRemap { get; init; }
+
+    /// <summary>The largest unlinked file that is saved whole, in bytes (`--ghost-limit`).</summary>
+    public long GhostLimit { get; init; } = 1 << 20;
+
+    /// <summary>Save established TCP connections (`--tcp-established`).</summary>
+    public bool TcpEstablished { get; init; }
+
+    /// <summary>Allow unix sockets whose peer is outside the tree (`--ext-unix-sk`).</summary>
+    public bool ExternalUnixSockets { get; init; }
+
+    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
+    public IReadOnlyList<string> External { get; init; } = [];
+
+    /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
+    public int TimeoutSeconds { get; init; } = 10;
+
+    /// <summary>A program that is run at fixed moments (`--action-script`).</summary>
+    public string? ActionScript { get; init; }
+}

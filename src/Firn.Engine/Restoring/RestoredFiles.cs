@@ -1,0 +1,54 @@
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>The open file descriptions of the tree under restore, by file id.</summary>
+/// <remarks>
+/// Firn makes each once, and keeps it at a number above all that the tasks use, open across exec: the root inherits them all, its
+/// children from it, and a task's table is then put in place by dup3(2) alone.
+/// </remarks>
+internal sealed class RestoredFiles(int firstNumber) : IDisposable
+{
+    private readonly Dictionary<uint, Fd> files = [];
+    private readonly Dictionary<uint, FileEntry> entries = [];
+
+    /// <summary>The first number of Firn's own region; all above are closed in the tasks in the end.</summary>
+    public int FirstNumber { get; } = firstNumber;
+
+    /// <summary>All entries of files.img, by id.</summary>
+    public IReadOnlyDictionary<uint, FileEntry> Entries => entries;
+
+    /// <summary>Makes an entry known.</summary>
+    public void AddEntry(FileEntry entry) => entries.Add(entry.Id, entry);
+
+    /// <summary>Whether the description of an id exists already.</summary>
+    public bool IsProvided(uint id) => files.ContainsKey(id);
+
+    /// <summary>Takes over a description that was made for an id, and moves it to its place.</summary>
+    public void Provide(uint id, Fd fd) => files.Add(id, MoveToRegion(fd));
+
+    /// <summary>The description of an id: the number is the same in Firn and in each task that has not closed the region yet.</summary>
+    /// <exception cref="ImageFormatException">files.img has no such id.</exception>
+    public Fd this[uint id] => files.TryGetValue(id, out Fd? fd)
+        ? fd
+        : throw new ImageFormatException("files.img", 0, "file-id", $"has no file with the id {id}, which another image names");
+
+    /// <summary>Moves a descriptor into the region that tasks inherit, without close-on-exec.</summary>
+    public Fd MoveToRegion(Fd fd)
+    {
+        var moved = new Fd(Sys.Fcntl(fd.Number, FcntlCommand.F_DUPFD, FirstNumber).OrThrow($"fcntl({fd.Number}, F_DUPFD, {FirstNumber})").Int32);
+        fd.Dispose();
+        return moved;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Fd fd in files.Values)
+        {
+            fd.Dispose();
+        }
+    }
+}

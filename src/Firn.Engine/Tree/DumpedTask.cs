@@ -1,0 +1,77 @@
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+
+namespace Firn.Engine.Tree;
+
+/// <summary>A process of a frozen tree, and the messages that its dump fills.</summary>
+internal sealed class DumpedTask : IDisposable
+{
+    /// <summary>Its process id, as Firn sees it.</summary>
+    public required int Pid { get; init; }
+
+    /// <summary>The parent within the tree; null for the root.</summary>
+    public required DumpedTask? Parent { get; init; }
+
+    /// <summary>Children, in the order of /proc.</summary>
+    public List<DumpedTask> Children { get; } = [];
+
+    /// <summary>Threads, the thread-group leader first.</summary>
+    public List<DumpedThread> Threads { get; } = [];
+
+    /// <summary>The thread-group leader.</summary>
+    public DumpedThread Leader => Threads[0];
+
+    /// <summary>/proc/PID/stat, read while frozen.</summary>
+    public ProcStat Stat { get; set; } = null!;
+
+    /// <summary>/proc/PID/status, read while frozen.</summary>
+    public ProcStatus Status { get; set; } = null!;
+
+    /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
+    public bool IsZombie => Stat.State == 'Z';
+
+    /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
+    public List<Mapping> Mappings { get; set; } = [];
+
+    /// <summary>A pidfd, for pidfd_getfd(2).</summary>
+    public Fd PidFd { get; set; } = null!;
+
+    /// <summary>The way into the process while it is frozen. Null for a zombie.</summary>
+    public RemoteProcess? Remote { get; set; }
+
+    /// <summary>mm-PID.img.</summary>
+    public MmEntry Mm { get; } = new();
+
+    /// <summary>ids-PID.img, also in the leader's core.</summary>
+    public TaskKobjIdsEntry Ids { get; } = new();
+
+    /// <summary>fs-PID.img.</summary>
+    public FsEntry Fs { get; } = new();
+
+    /// <summary>The leader's core; its Tc is filled by the task kinds.</summary>
+    public CoreEntry Core => Leader.Core;
+
+    /// <inheritdoc/>
+    public void Dispose() => PidFd?.Dispose();
+}
+
+/// <summary>A thread of a frozen tree.</summary>
+internal sealed class DumpedThread
+{
+    /// <summary>The process it belongs to.</summary>
+    public required DumpedTask Task { get; init; }
+
+    /// <summary>Its id, as Firn sees it.</summary>
+    public required int Tid { get; init; }
+
+    /// <summary>The seized thread; null for a zombie.</summary>
+    public Tracee? Tracee { get; init; }
+
+    /// <summary>The way into the thread while it is frozen.</summary>
+    public Remote? Remote { get; set; }
+
+    /// <summary>core-TID.img.</summary>
+    public CoreEntry Core { get; } = new();
+}

@@ -1,0 +1,60 @@
+using Firn.Images;
+using Firn.Tracing;
+
+namespace Firn.Engine.Tree;
+
+/// <summary>A process that a restore makes, and the messages that say how.</summary>
+internal sealed class RestoredTask
+{
+    /// <summary>Its row in pstree.img.</summary>
+    public required PstreeEntry Entry { get; init; }
+
+    /// <summary>Its process id.</summary>
+    public int Pid => (int)Entry.Pid;
+
+    /// <summary>The parent within the tree; null for the root.</summary>
+    public required RestoredTask? Parent { get; init; }
+
+    /// <summary>Children, in the order of pstree.img.</summary>
+    public List<RestoredTask> Children { get; } = [];
+
+    /// <summary>Threads, the leader first.</summary>
+    public List<RestoredThread> Threads { get; } = [];
+
+    /// <summary>The thread-group leader.</summary>
+    public RestoredThread Leader => Threads[0];
+
+    /// <summary>The leader's core.</summary>
+    public CoreEntry Core => Leader.Core;
+
+    /// <summary>Ids of the kernel objects that tasks may share.</summary>
+    public required TaskKobjIdsEntry Ids { get; init; }
+
+    /// <summary>mm-PID.img; null for a zombie.</summary>
+    public MmEntry? Mm { get; init; }
+
+    /// <summary>fs-PID.img; null for a zombie.</summary>
+    public FsEntry? Fs { get; init; }
+
+    /// <summary>fdinfo-ID.img: the descriptor table.</summary>
+    public IReadOnlyList<FdinfoEntry> Descriptors { get; init; } = [];
+
+    /// <summary>Whether it is to end up a zombie.</summary>
+    public bool IsZombie => Core.Tc.TaskState == 2;
+}
+
+/// <summary>A thread that a restore makes.</summary>
+internal sealed class RestoredThread
+{
+    /// <summary>The process it belongs to.</summary>
+    public required RestoredTask Task { get; init; }
+
+    /// <summary>Its id.</summary>
+    public required int Tid { get; init; }
+
+    /// <summary>core-TID.img.</summary>
+    public required CoreEntry Core { get; init; }
+
+    /// <summary>The way into the thread, once it exists.</summary>
+    public Remote Remote { get; set; } = null!;
+}
