@@ -71,7 +71,7 @@ public static partial class Seed
             tracee.Resume();
         }
 
-        long mapped = SingleCall.Make(
+        long mapped = new SingleCall(
             tracee,
             tracee.GetRegisters(),
             SystemCall,
@@ -83,7 +83,7 @@ public static partial class Seed
             7,
             (ulong)(MapFlags.MAP_SHARED | MapFlags.MAP_FIXED_NOREPLACE),
             (ulong)scratchFd,
-            0);
+            0).Make();
         if (mapped != (long)scratch.Address.Value)
         {
             throw new RemoteCallException(tracee.Tid, $"mmap({scratch.Address}, {scratch.Size}, firn-scratch)", (Errno)(-mapped), "seed");
@@ -104,8 +104,9 @@ public static partial class Seed
         }
 
         RemotePtr instruction = EntryPoints.FindSystemCall(remote.Tracee.Tid, vdso);
-        long result = SingleCall.Make(
-            remote.Tracee, remote.Tracee.GetRegisters(), instruction, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size);
+        long result = new SingleCall(
+            remote.Tracee, remote.Tracee.GetRegisters(), instruction, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size)
+            .Make();
         if (result < 0)
         {
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");

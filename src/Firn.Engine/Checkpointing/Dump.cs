@@ -59,23 +59,26 @@ internal static class Dump
 
     private static void Enter(FrozenTree tree)
     {
-        foreach (DumpedTask task in tree.Tasks)
+        List<DumpedTask> living = [.. tree.Tasks.Where(task => !task.IsZombie)];
+        IReadOnlyList<RemoteProcess> processes = RemoteProcess.Enter(
+        [
+            .. living.Select(task => new EntryRequest(
+                task.Pid,
+                task.PidFd,
+                task.Mappings,
+                task.Status,
+                [.. task.Threads.Select(thread => thread.Tracee!)],
+                task.Pid,
+                [.. task.Threads.Select(thread => thread.Tid)])),
+        ]);
+        for (int i = 0; i < living.Count; i++)
         {
-            if (task.IsZombie)
+            DumpedTask task = living[i];
+            task.Remote = processes[i];
+            for (int k = 0; k < task.Threads.Count; k++)
             {
-                continue;
+                task.Threads[k].Remote = processes[i].Threads[k];
             }
-
-            List<Tracee> tracees = [.. task.Threads.Select(thread => thread.Tracee!)];
-            int[] ownIds = [.. task.Threads.Select(thread => thread.Tid)];
-            task.Remote = RemoteProcess.Enter(task.Pid, task.PidFd, task.Mappings, task.Status, tracees, (task.Pid, ownIds));
-            for (int i = 0; i < task.Threads.Count; i++)
-            {
-                task.Threads[i].Remote = task.Remote.Threads[i];
-            }
-
-            // What was there before Firn came in, without what an earlier Firn may have left.
-            task.Mappings.RemoveAll(RemoteProcess.IsScratch);
         }
     }
 

@@ -167,10 +167,10 @@ internal sealed class RestorePlan
     // Descriptors that tasks inherit lie above their own; root may use as many as the hard limit says.
     private static void RaiseDescriptorLimit()
     {
-        const int RLIMIT_NOFILE = 7;
-        if (!Sys.Prlimit(0, RLIMIT_NOFILE, null, out Rlimit64 limit).IsError && limit.rlim_cur < limit.rlim_max)
+        if (!Sys.GetLimit(0, ResourceLimit.RLIMIT_NOFILE, out Rlimit64 limit).IsError && limit.rlim_cur < limit.rlim_max)
         {
-            _ = Sys.Prlimit(0, RLIMIT_NOFILE, new Rlimit64 { rlim_cur = limit.rlim_max, rlim_max = limit.rlim_max }, out _);
+            limit.rlim_cur = limit.rlim_max;
+            _ = Sys.SetLimit(0, ResourceLimit.RLIMIT_NOFILE, limit);
         }
     }
 
