@@ -2,8 +2,9 @@ namespace Firn.Images;
 
 /// <summary>Which fields a message must have, and where such messages are within others.</summary>
 /// <remarks>
-/// The descriptors know the same, and a test compares both; but to load them costs more than to read a whole small set, and a restore
-/// would pay for it before its first task exists. Messages without anything to check are left out. <c>null</c> is the message itself.
+/// The descriptors know the same, and a test compares both; but to load them takes about 20 ms, ahead-of-time compiled, and to read all of
+/// a small set 1 ms. A restore would pay for it before its first task exists. Messages without anything to check are left out, and
+/// <c>null</c> is the message itself.
 /// </remarks>
 internal static class WireShapes
 {
