@@ -38,11 +38,9 @@ internal static class WireShapes
     internal static readonly WireShape ThreadInfoLoongarch64 = new(
         [1, 2, 3, 4], (3, UserLoongarch64GpregsEntry), (4, UserLoongarch64FpregsEntry));
     internal static readonly WireShape UserMipsRegsEntry = new(
-
         [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
          30, 31, 32, 33, 34, 35, 36, 37, 38]);
     internal static readonly WireShape UserMipsFpregsEntry = new(
-
         [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
          30, 31, 32, 33, 34, 35, 36]);
     internal static readonly WireShape ThreadInfoMips = new([1, 2, 3, 4], (3, UserMipsRegsEntry), (4, UserMipsFpregsEntry));
