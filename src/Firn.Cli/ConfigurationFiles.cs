@@ -10,7 +10,7 @@ internal static class ConfigurationFiles
         if (!arguments.Contains("--no-default-config"))
         {
             string? home = Environment.GetEnvironmentVariable("HOME");
-            foreach (string path in (string?[])["/etc/criu/default.conf", home is null ? null : $"{home}/.criu/default.conf"])
+            foreach (string? path in (string?[])["/etc/criu/default.conf", home is null ? null : $"{home}/.criu/default.conf"])
             {
                 if (path is not null && File.Exists(path))
                 {

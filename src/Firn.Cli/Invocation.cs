@@ -1,4 +1,5 @@
 using Firn.Engine;
+using Firn.Linux;
 
 namespace Firn.Cli;
 
@@ -16,8 +17,6 @@ internal sealed class Invocation
     public bool Version { get; set; }
 
     public bool Json { get; set; }
-
-    public bool Pretty { get; set; }
 
     public int Tree { get; set; }
 
@@ -69,6 +68,9 @@ internal sealed class Invocation
     public bool CheckExtra { get; set; }
 
     public bool CheckExperimental { get; set; }
+
+    /// <summary>What the last close of `--close` answered.</summary>
+    public SysResult Closed { get; set; }
 
     public string? InputFile { get; set; }
 

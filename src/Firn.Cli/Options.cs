@@ -36,7 +36,7 @@ internal static class Options
         Switch("skip-file-rwx-check", '\0', Verbs.Restore, "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
         Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS", "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
         Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "PROGRAM", "run PROGRAM at fixed moments, with CRTOOLS_SCRIPT_ACTION set", (to, text) => to.ActionScript = text),
-        Value("close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (_, text) => _ = Sys.Close(Number(text))),
+        Value("close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
         // ---- what is said
         Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE", "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
@@ -58,7 +58,7 @@ internal static class Options
         // ---- decode, encode
         OwnValue("in", 'i', Verbs.Decode | Verbs.Encode, "FILE", "the file to read (default: standard input)", (to, text) => to.InputFile = text),
         OwnValue("out", 'o', Verbs.Decode | Verbs.Encode, "FILE", "the file to write (default: standard output)", (to, text) => to.OutputFile = text),
-        Own("pretty", '\0', Verbs.Decode, "indent the JSON", (to, _) => to.Pretty = true),
+        Own("pretty", '\0', Verbs.Decode, "indent the JSON; Firn always does", null),
 
         // ---- options of CRIU that change nothing here
         Accepted("log-pid", "one log serves the whole tree: tasks write none themselves"),
@@ -147,7 +147,7 @@ internal static class Options
             Support = support,
         };
 
-    private static CommandOption Own(string name, char letter, Verbs verbs, string help, Action<Invocation, string?> put)
+    private static CommandOption Own(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
         => Flag(name, letter, verbs, help, put) with { OfCriu = false };
 
     private static CommandOption OwnValue(string name, char letter, Verbs verbs, string argument, string help, Action<Invocation, string> put)
