@@ -26,6 +26,28 @@ public sealed class Remote
         Batch = new RemoteBatch(this, batchArea);
     }
 
+    /// <summary>A task that Firn has made, which has nothing yet to go home to: its batch alone.</summary>
+    /// <param name="tracee">The task, stopped; the scratch is mapped in it.</param>
+    /// <param name="scratch">The scratch.</param>
+    /// <param name="batchSize">Bytes for the calls of a batch and what they point to.</param>
+    /// <param name="processId">Its process id as its own pid namespace sees it.</param>
+    /// <param name="threadId">Its thread id, so seen.</param>
+    public static Remote ForNewTask(Tracee tracee, Scratch scratch, int batchSize, int processId, int threadId)
+    {
+        const int MarkSize = 128;
+        ScratchArea mark = scratch.Allocate(MarkSize);
+        return new Remote(
+            tracee,
+            scratch,
+            tracee.GetRegisters(),
+            mark.Address + (MarkSize / 2),
+            mark.Offset + (MarkSize / 2),
+            scratch.Allocate(batchSize),
+            Signal.SIGURG,
+            processId,
+            threadId);
+    }
+
     /// <summary>The thread.</summary>
     public Tracee Tracee { get; }
 

@@ -31,6 +31,9 @@ public readonly struct RemoteArgument
         IsSlot = isSlot;
     }
 
+    /// <summary>The word that lies at an address in the tracee when the call is made: what an earlier call of the batch wrote there.</summary>
+    public static RemoteArgument At(RemotePtr address) => new(address.Value, true);
+
     internal ulong Value { get; }
 
     internal bool IsSlot { get; }

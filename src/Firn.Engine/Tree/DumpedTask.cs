@@ -24,10 +24,10 @@ internal sealed class DumpedTask : IDisposable
     public DumpedThread Leader => Threads[0];
 
     /// <summary>/proc/PID/stat, read while frozen.</summary>
-    public TaskStat Stat { get; set; } = null!;
+    public ProcStat Stat { get; set; } = null!;
 
     /// <summary>/proc/PID/status, read while frozen.</summary>
-    public TaskStatus Status { get; set; } = null!;
+    public ProcStatus Status { get; set; } = null!;
 
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
     public bool IsZombie => Stat.State == 'Z';

@@ -7,7 +7,7 @@ namespace Firn.Linux.Procfs;
 /// Kernel: fs/proc/array.c, do_task_stat(); proc_pid_stat(5). Addresses and the exit code are 0 to a reader who may not trace the task.
 /// Of the two files, the one of the process sums times over its threads.
 /// </remarks>
-public sealed class TaskStat
+public sealed class ProcStat
 {
     private const int FieldCount = 52;
 
@@ -106,14 +106,14 @@ public sealed class TaskStat
 
     /// <summary>Reads a process.</summary>
     /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the process is gone.</exception>
-    public static TaskStat Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/stat"));
+    public static ProcStat Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/stat"));
 
     /// <summary>Reads a thread.</summary>
     /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the thread is gone.</exception>
-    public static TaskStat Read(int pid, int tid) => Parse(ProcFile.Read($"/proc/{pid}/task/{tid}/stat"));
+    public static ProcStat Read(int pid, int tid) => Parse(ProcFile.Read($"/proc/{pid}/task/{tid}/stat"));
 
     /// <summary>Reads a process that may be gone: null then, with the error.</summary>
-    public static SysResult TryRead(int pid, out TaskStat? stat)
+    public static SysResult TryRead(int pid, out ProcStat? stat)
     {
         SysResult result = ProcFile.TryRead($"/proc/{pid}/stat", out ReadOnlySpan<byte> text);
         stat = result.IsError ? null : Parse(text);
@@ -122,7 +122,7 @@ public sealed class TaskStat
 
     /// <summary>Parses the text of stat. Fields that an older kernel doesn't write are 0.</summary>
     /// <exception cref="FormatException">It is not such a text.</exception>
-    public static TaskStat Parse(ReadOnlySpan<byte> text)
+    public static ProcStat Parse(ReadOnlySpan<byte> text)
     {
         // The name is not escaped here, so only its end can be told: no ')' comes after it.
         int open = text.IndexOf((byte)'(');
@@ -141,7 +141,7 @@ public sealed class TaskStat
             fields[i] = (ulong)reader.Signed();
         }
 
-        return new TaskStat
+        return new ProcStat
         {
             Pid = pid,
             Name = Encoding.UTF8.GetString(text[(open + 1)..close]),

@@ -2,14 +2,14 @@ namespace Firn.Linux.Procfs;
 
 /// <summary>/proc/PID/status and /proc/PID/task/TID/status. The properties have the names of the lines.</summary>
 /// <remarks>
-/// Kernel: fs/proc/array.c, proc_pid_status(); proc_pid_status(5). The line Name is left out: <see cref="TaskStat.Name"/> has it unescaped.
+/// Kernel: fs/proc/array.c, proc_pid_status(); proc_pid_status(5). The line Name is left out: <see cref="ProcStat.Name"/> has it unescaped.
 /// A zombie has no lines of memory, and those properties are 0.
 /// </remarks>
-public sealed class TaskStatus
+public sealed class ProcStatus
 {
     private const int LongestKey = 32;
 
-    private TaskStatus()
+    private ProcStatus()
     {
     }
 
@@ -126,14 +126,14 @@ public sealed class TaskStatus
 
     /// <summary>Reads a process, that is its first thread.</summary>
     /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the process is gone.</exception>
-    public static TaskStatus Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/status"));
+    public static ProcStatus Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/status"));
 
     /// <summary>Reads a thread.</summary>
     /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the thread is gone.</exception>
-    public static TaskStatus Read(int pid, int tid) => Parse(ProcFile.Read($"/proc/{pid}/task/{tid}/status"));
+    public static ProcStatus Read(int pid, int tid) => Parse(ProcFile.Read($"/proc/{pid}/task/{tid}/status"));
 
     /// <summary>Reads a process that may be gone: null then, with the error.</summary>
-    public static SysResult TryRead(int pid, out TaskStatus? status)
+    public static SysResult TryRead(int pid, out ProcStatus? status)
     {
         SysResult result = ProcFile.TryRead($"/proc/{pid}/status", out ReadOnlySpan<byte> text);
         status = result.IsError ? null : Parse(text);
@@ -142,9 +142,9 @@ public sealed class TaskStatus
 
     /// <summary>Parses the text of status. Lines that it doesn't know are passed over.</summary>
     /// <exception cref="FormatException">A line that it knows holds no number.</exception>
-    public static TaskStatus Parse(ReadOnlySpan<byte> text)
+    public static ProcStatus Parse(ReadOnlySpan<byte> text)
     {
-        var status = new TaskStatus();
+        var status = new ProcStatus();
         var reader = new ByteReader(text);
         Span<char> key = stackalloc char[LongestKey];
         while (reader.TryLine(out ReadOnlySpan<byte> line))

@@ -1,0 +1,236 @@
+using Firn.Engine.Tree;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Checkpointing;
+
+/// <summary>The second phase: the tree stops.</summary>
+/// <remarks>
+/// Each thread of each process is seized and interrupted; then all lists are read again, until a pass over a tree in which everything
+/// stands finds no one new. What forks or clones meanwhile is caught by the next pass.
+/// </remarks>
+internal static class Freeze
+{
+    private const long NanosecondsPerSecond = 1_000_000_000;
+
+    /// <summary>Freezes the tree.</summary>
+    /// <returns>The tree, to be disposed whatever happens.</returns>
+    /// <exception cref="CheckpointException">It can't be frozen; it runs as before.</exception>
+    public static FrozenTree Run(DumpPlan plan)
+    {
+        var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1) };
+        try
+        {
+            SeizeAll(plan, tree);
+            Look(tree);
+            return tree;
+        }
+        catch
+        {
+            tree.Dispose();
+            throw;
+        }
+    }
+
+    private static void SeizeAll(DumpPlan plan, FrozenTree tree)
+    {
+        long deadline = tree.FrozenAt + (plan.Options.TimeoutSeconds * NanosecondsPerSecond);
+        AddTask(tree, plan.Options.Tree, null);
+        bool changed = true;
+        while (changed)
+        {
+            changed = false;
+            List<DumpedThread> fresh = [];
+
+            // The list grows while it is walked: children found in a pass are seized in the same pass.
+            for (int i = 0; i < tree.Tasks.Count; i++)
+            {
+                DumpedTask task = tree.Tasks[i];
+                int before = fresh.Count;
+                SeizeThreads(tree, task, fresh);
+                if (fresh.Count > before)
+                {
+                    changed = true;
+                }
+
+                changed |= FindChildren(tree, task);
+            }
+
+            foreach (DumpedThread thread in fresh)
+            {
+                WaitUntilStopped(tree, thread, deadline);
+            }
+        }
+
+        if (tree.Tasks[0].Threads.Count == 0)
+        {
+            throw new CheckpointException($"task {plan.Options.Tree} is gone or a zombie: there is nothing to save")
+            {
+                Phase = "freeze",
+                Pid = plan.Options.Tree,
+            };
+        }
+    }
+
+    private static DumpedTask AddTask(FrozenTree tree, int pid, DumpedTask? parent)
+    {
+        var task = new DumpedTask { Pid = pid, Parent = parent };
+        parent?.Children.Add(task);
+        tree.Tasks.Add(task);
+        return task;
+    }
+
+    private static void SeizeThreads(FrozenTree tree, DumpedTask task, List<DumpedThread> fresh)
+    {
+        List<int> tids = [];
+        if (TaskList.TryRead(task.Pid, tids).IsError)
+        {
+            return;
+        }
+
+        foreach (int tid in tids)
+        {
+            if (tree.Contains(tid))
+            {
+                continue;
+            }
+
+            Tracee? tracee = Tracee.TrySeize(
+                tid, PtraceOptions.PTRACE_O_TRACESYSGOOD | PtraceOptions.PTRACE_O_SUSPEND_SECCOMP, out Errno errno);
+            if (errno == Errno.EPERM)
+            {
+                // Without CAP_SYS_ADMIN seccomp can't be suspended; a task without a filter does not mind.
+                tracee = Tracee.TrySeize(tid, PtraceOptions.PTRACE_O_TRACESYSGOOD, out errno);
+            }
+
+            if (tracee is null)
+            {
+                Unseizable(task, tid, errno);
+                continue;
+            }
+
+            tracee.Interrupt();
+            var thread = new DumpedThread { Task = task, Tid = tid, Tracee = tracee };
+            tree.Add(thread);
+            fresh.Add(thread);
+        }
+    }
+
+    private static void Unseizable(DumpedTask task, int tid, Errno errno)
+    {
+        // ESRCH: gone meanwhile. EPERM of a thread that has exited, or of a zombie, is the ordinary answer too.
+        if (errno == Errno.ESRCH || errno != Errno.EPERM)
+        {
+            return;
+        }
+
+        ProcStatus status;
+        try
+        {
+            status = ProcStatus.Read(tid);
+        }
+        catch (LinuxException)
+        {
+            return;
+        }
+
+        if (status.State is TaskState.Zombie or TaskState.Dead)
+        {
+            return;
+        }
+
+        string why = status.TracerPid != 0
+            ? $"it is traced already, by task {status.TracerPid}; end that debugger or tracer and try again"
+            : "it may not be traced; run firn as root, or with CAP_SYS_PTRACE over the task";
+        throw new CheckpointException($"task {tid} can't be seized: {why}") { Phase = "freeze", Pid = task.Pid, Errno = errno };
+    }
+
+    private static bool FindChildren(FrozenTree tree, DumpedTask task)
+    {
+        bool found = false;
+        List<int> children = [];
+        foreach (DumpedThread thread in task.Threads)
+        {
+            children.Clear();
+            if (Children.TryRead(task.Pid, thread.Tid, children).IsError)
+            {
+                continue;
+            }
+
+            foreach (int pid in children)
+            {
+                if (pid != Sys.GetPid() && !tree.Tasks.Exists(known => known.Pid == pid))
+                {
+                    AddTask(tree, pid, task);
+                    found = true;
+                }
+            }
+        }
+
+        return found;
+    }
+
+    private static void WaitUntilStopped(FrozenTree tree, DumpedThread thread, long deadline)
+    {
+        Tracee tracee = thread.Tracee!;
+        int round = 0;
+        try
+        {
+            while (!tracee.PollStop())
+            {
+                if (++round < 64)
+                {
+                    _ = Kernel.Call(Sysno.sched_yield);
+                    continue;
+                }
+
+                if (Sys.ClockNanoseconds(1) > deadline)
+                {
+                    throw new CheckpointException(
+                        $"task {thread.Tid} does not stop: it sits in the kernel uninterruptibly (a vfork parent, or waiting for a device); "
+                        + "try again later, or with a longer --timeout")
+                    {
+                        Phase = "freeze",
+                        Pid = thread.Task.Pid,
+                    };
+                }
+
+                Thread.Sleep(round < 512 ? 0 : 1);
+            }
+
+            // A signal or system call may have stopped it first: go on to the stop that was asked for.
+            if (!tracee.Status.IsEventStop)
+            {
+                tracee.Resume(PtraceRequest.PTRACE_CONT, tracee.Status.IsSignalStop ? tracee.Status.StopSignal : Signal.None);
+                WaitUntilStopped(tree, thread, deadline);
+                return;
+            }
+
+            tracee.Capture();
+        }
+        catch (TraceeLostException)
+        {
+            tree.Remove(thread);
+        }
+    }
+
+    private static void Look(FrozenTree tree)
+    {
+        foreach (DumpedTask task in tree.Tasks)
+        {
+            task.Stat = ProcStat.Read(task.Pid);
+            task.Status = ProcStatus.Read(task.Pid);
+            if (!task.IsZombie)
+            {
+                task.PidFd = new Fd(Sys.PidfdOpen(task.Pid).OrThrow($"pidfd_open({task.Pid})").Int32);
+                task.Mappings = Maps.Read(task.Pid);
+
+                // The leader first: images, and the way in, count on it.
+                task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+using System.Runtime.InteropServices;
+using Firn.Linux.Abi;
+
+namespace Firn.Linux.Netlink;
+
+/// <summary>A netlink socket that asks for lists (netlink(7)).</summary>
+/// <remarks>It sees the network namespace that it was made in, wherever its owner goes afterwards. One thread at a time.</remarks>
+public sealed class NetlinkSocket : IDisposable
+{
+    private const int BufferSize = 64 * 1024;
+    private const int HeaderSize = 16;
+    private const int MostAttempts = 5;
+
+    private readonly Fd socket;
+    private readonly byte[] buffer = new byte[BufferSize];
+    private uint sequence;
+
+    /// <summary>Takes over a netlink socket, maybe one that was made in another namespace.</summary>
+    public NetlinkSocket(Fd socket) => this.socket = socket;
+
+    /// <summary>Gets the payload of one message of a list.</summary>
+    public delegate void MessageHandler(ReadOnlySpan<byte> payload);
+
+    /// <summary>Makes a socket in the caller's network namespace.</summary>
+    /// <param name="protocol">NETLINK_*.</param>
+    /// <exception cref="LinuxException">It can't be made.</exception>
+    public static NetlinkSocket Open(int protocol)
+        => new(new Fd(Sys.Socket(SocketFamily.AF_NETLINK, SocketType.SOCK_RAW | SocketType.SOCK_CLOEXEC, protocol)
+            .OrThrow($"socket(AF_NETLINK, {protocol})").Int32));
+
+    /// <summary>Asks for a list and hands its messages over, one by one.</summary>
+    /// <param name="type">nlmsg_type of the request.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="restart">Called before a list begins, once or, when it changed under way, again: what came before is void.</param>
+    /// <param name="message">Called for each message.</param>
+    /// <returns>0, or -errno as the kernel answered: -ENOENT of sock_diag for a family without a module.</returns>
+    /// <exception cref="LinuxException">The list changed too often under way (EAGAIN), or came in an unknown form (EPROTO).</exception>
+    public SysResult Dump<T>(ushort type, in T request, Action restart, MessageHandler message)
+        where T : unmanaged
+    {
+        ReadOnlySpan<byte> payload = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in request));
+        byte[] bytes = new byte[HeaderSize + payload.Length];
+        payload.CopyTo(bytes.AsSpan(HeaderSize));
+        for (int attempt = 0; attempt < MostAttempts; attempt++)
+        {
+            Nlmsghdr header = new()
+            {
+                nlmsg_len = (uint)bytes.Length,
+                nlmsg_type = type,
+                nlmsg_flags = NetlinkConstants.NLM_F_REQUEST | NetlinkConstants.NLM_F_DUMP,
+                nlmsg_seq = ++sequence,
+            };
+            MemoryMarshal.Write(bytes, in header);
+            SysResult sent = Sys.Send(socket.Number, bytes, MessageFlags.None);
+            if (sent.IsError)
+            {
+                return sent;
+            }
+
+            restart();
+            SysResult result = Receive(message, out bool changed);
+            if (!changed)
+            {
+                return result;
+            }
+        }
+
+        throw new LinuxException("netlink list, which changed each time that it was read", Errno.EAGAIN);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => socket.Dispose();
+
+    private SysResult Receive(MessageHandler message, out bool changed)
+    {
+        changed = false;
+        while (true)
+        {
+            SysResult received = Sys.Receive(socket.Number, buffer, MessageFlags.MSG_TRUNC);
+            if (received.Errno == Errno.EINTR)
+            {
+                continue;
+            }
+
+            if (received.IsError)
+            {
+                return received;
+            }
+
+            if (received.Int32 > buffer.Length || received.Int32 == 0)
+            {
+                throw new LinuxException($"recv from netlink of {received.Int32} bytes", Errno.EPROTO);
+            }
+
+            ReadOnlySpan<byte> rest = buffer.AsSpan(0, received.Int32);
+            while (rest.Length >= HeaderSize)
+            {
+                Nlmsghdr header = MemoryMarshal.Read<Nlmsghdr>(rest);
+                if (header.nlmsg_len < HeaderSize || header.nlmsg_len > rest.Length)
+                {
+                    throw new LinuxException("netlink message of a wrong length", Errno.EPROTO);
+                }
+
+                ReadOnlySpan<byte> payload = rest[HeaderSize..(int)header.nlmsg_len];
+                rest = rest[Math.Min(rest.Length, Align((int)header.nlmsg_len))..];
+                if (header.nlmsg_seq != sequence)
+                {
+                    continue;
+                }
+
+                changed |= (header.nlmsg_flags & NetlinkConstants.NLM_F_DUMP_INTR) != 0;
+                switch (header.nlmsg_type)
+                {
+                    case NetlinkConstants.NLMSG_NOOP:
+                        break;
+                    case NetlinkConstants.NLMSG_DONE or NetlinkConstants.NLMSG_ERROR:
+                        return new SysResult(payload.Length >= sizeof(int) ? MemoryMarshal.Read<int>(payload) : 0);
+                    default:
+                        message(payload);
+                        break;
+                }
+            }
+        }
+    }
+
+    private static int Align(int length) => (length + 3) & ~3;
+}

@@ -1,0 +1,109 @@
+using Firn.Linux.Abi;
+
+namespace Firn.Linux.Netlink;
+
+/// <summary>The sockets of a network namespace, asked for once for all (sock_diag(7)).</summary>
+/// <remarks>
+/// 5,000 Unix sockets take 4 ms, 4,000 of TCP 3 ms. Not listed: sockets of TCP and UDP that are neither bound nor connected, and raw
+/// sockets. One thread at a time.
+/// </remarks>
+public sealed class SockDiag : IDisposable
+{
+    // All states but TIME_WAIT, which no descriptor can have.
+    private const uint States = ((1u << ((int)TcpState.TCP_BOUND_INACTIVE + 1)) - 1) & ~(1u << (int)TcpState.TCP_TIME_WAIT);
+
+    private readonly NetlinkSocket socket;
+
+    /// <summary>Asks through a socket that lives in the namespace in question.</summary>
+    public SockDiag(NetlinkSocket socket) => this.socket = socket;
+
+    /// <summary>Opens a socket in the caller's network namespace.</summary>
+    /// <exception cref="LinuxException">It can't be made.</exception>
+    public static SockDiag Open() => new(NetlinkSocket.Open(NetlinkConstants.NETLINK_SOCK_DIAG));
+
+    /// <summary>Reads all Unix sockets, by inode number. A connection that waits for accept has none, and is left out.</summary>
+    /// <returns>The sockets; none at all if the kernel has no module for it.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public Dictionary<ulong, UnixSocketInfo> ReadUnix()
+    {
+        var sockets = new Dictionary<ulong, UnixSocketInfo>();
+        var request = new UnixDiagReq
+        {
+            sdiag_family = (byte)SocketFamily.AF_UNIX,
+            udiag_states = uint.MaxValue,
+            udiag_show = DiagConstants.UDIAG_SHOW_NAME | DiagConstants.UDIAG_SHOW_VFS | DiagConstants.UDIAG_SHOW_PEER
+                | DiagConstants.UDIAG_SHOW_ICONS | DiagConstants.UDIAG_SHOW_RQLEN | DiagConstants.UDIAG_SHOW_UID,
+        };
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
+        {
+            UnixSocketInfo info = UnixSocketInfo.Parse(payload);
+            if (info.Inode != 0)
+            {
+                sockets[info.Inode] = info;
+            }
+        });
+        Check(result, "unix");
+        return sockets;
+    }
+
+    /// <summary>Reads all sockets of TCP, UDP and UDP-Lite, of IPv4 and IPv6.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public InetSockets ReadInet()
+    {
+        var sockets = new InetSockets();
+        foreach (int protocol in (ReadOnlySpan<int>)[SocketLevel.IPPROTO_TCP, SocketLevel.IPPROTO_UDP, SocketLevel.IPPROTO_UDPLITE])
+        {
+            Read(SocketFamily.AF_INET, protocol, sockets);
+            Read(SocketFamily.AF_INET6, protocol, sockets);
+        }
+
+        return sockets;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => socket.Dispose();
+
+    private void Read(SocketFamily family, int protocol, InetSockets sockets)
+    {
+        var found = new List<InetSocketInfo>();
+        var request = new InetDiagReqV2 { sdiag_family = (byte)family, sdiag_protocol = (byte)protocol, idiag_states = States };
+        SysResult result = socket.Dump(
+            DiagConstants.SOCK_DIAG_BY_FAMILY, in request, found.Clear, payload => found.Add(InetSocketInfo.Parse(payload, protocol)));
+        Check(result, $"{family}, protocol {protocol}");
+        foreach (InetSocketInfo info in found)
+        {
+            sockets.Add(info);
+        }
+    }
+
+    private static void Check(SysResult result, string what)
+    {
+        // ENOENT: this kernel has no module for that family (net/core/sock_diag.c), and so, for us, no such sockets.
+        if (result.IsError && result.Errno != Errno.ENOENT)
+        {
+            result.OrThrow($"sock_diag({what})");
+        }
+    }
+}
+
+/// <summary>The sockets of TCP, UDP and UDP-Lite of a network namespace.</summary>
+public sealed class InetSockets
+{
+    /// <summary>Those that have a descriptor, by inode number.</summary>
+    public Dictionary<ulong, InetSocketInfo> ByInode { get; } = [];
+
+    /// <summary>Those that have none: connections that wait for accept, in no order that means anything, and orphans.</summary>
+    public List<InetSocketInfo> WithoutInode { get; } = [];
+
+    internal void Add(InetSocketInfo info)
+    {
+        if (info.Inode == 0)
+        {
+            WithoutInode.Add(info);
+        }
+        else
+        {
+            ByInode[info.Inode] = info;
+        }
+    }
+}
