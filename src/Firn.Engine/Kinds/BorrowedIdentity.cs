@@ -1,5 +1,6 @@
 using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
+using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
@@ -42,7 +43,7 @@ internal readonly ref struct BorrowedIdentity
     /// <exception cref="LinuxException">The thread has no right to.</exception>
     public static BorrowedIdentity OfHolder(RestoreContext context, uint fileId)
     {
-        RestoredTask? holder = context.Tasks.Find(task => task.Descriptors.Any(descriptor => descriptor.Id == fileId));
+        RestoredTask? holder = context.Files.State.Get<Holders>().Find(context, fileId);
         return holder?.Core.ThreadCore?.Creds is { } credentials ? Of(0, credentials.Euid, credentials.Egid) : default;
     }
 
@@ -53,6 +54,29 @@ internal readonly ref struct BorrowedIdentity
         {
             Sys.SetResUid(0, 0, Keep).OrThrow("setresuid(0, 0, -1)");
             Sys.SetResGid(Keep, 0, Keep).OrThrow("setresgid(-1, 0, -1)");
+        }
+    }
+
+    /// <summary>The first task with each file.</summary>
+    private sealed class Holders
+    {
+        private Dictionary<uint, RestoredTask>? byFile;
+
+        public RestoredTask? Find(RestoreContext context, uint fileId)
+        {
+            if (byFile is null)
+            {
+                byFile = [];
+                foreach (RestoredTask task in context.Tasks)
+                {
+                    foreach (FdinfoEntry descriptor in task.Descriptors)
+                    {
+                        byFile.TryAdd(descriptor.Id, task);
+                    }
+                }
+            }
+
+            return byFile.GetValueOrDefault(fileId);
         }
     }
 }

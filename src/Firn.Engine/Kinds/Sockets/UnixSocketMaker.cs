@@ -2,6 +2,7 @@ using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Sockets;
@@ -19,7 +20,9 @@ internal sealed class UnixSocketMaker : IDisposable
     private readonly RestoreContext context;
     private readonly List<Node> nodes = [];
     private readonly Dictionary<uint, Node> byInode = [];
-    private readonly Dictionary<string, Fd> passingListeners = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name), Node> listeners = [];
+    private readonly Dictionary<ByteString, Node> datagrams = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name), Fd> passingListeners = [];
     private readonly List<Fd> passing = [];
     private readonly UnixNames names;
 
@@ -61,6 +64,18 @@ internal sealed class UnixSocketMaker : IDisposable
             }
         }
 
+        foreach (Node node in nodes.Where(node => node.Message.Name.Length > 0))
+        {
+            if (node.Role == Role.Listener)
+            {
+                listeners.TryAdd((node.Type, node.Message.Name), node);
+            }
+            else if (node.IsDatagram && node.Role != Role.Outside)
+            {
+                datagrams.TryAdd(node.Message.Name, node);
+            }
+        }
+
         foreach (Node node in nodes.Where(node => node.Role is Role.Alone or Role.Listener or Role.Outside))
         {
             MakeAlone(node);
@@ -79,7 +94,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
         foreach (Node node in nodes)
         {
-            UnixQueue.Fill(node.Message, node.Fd!, Sender(node), node.Queue, names, source => NamedDatagram(source));
+            UnixQueue.Fill(node.Message, node.Fd!, Sender(node), node.Queue, names, NamedDatagram);
         }
 
         foreach (Node node in nodes.Where(node => node.IsDatagram && node.Peer is not null && node.Role == Role.Alone))
@@ -203,8 +218,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private bool HasListener(Node node) => ListenerNode(node) is not null;
 
-    private Node? ListenerNode(Node node)
-        => nodes.Find(each => each.Role == Role.Listener && each.Type == node.Type && each.Message.Name.Equals(node.Message.Name));
+    private Node? ListenerNode(Node node) => listeners.GetValueOrDefault((node.Type, node.Message.Name));
 
     private Fd ListenerFor(Node server)
     {
@@ -213,10 +227,9 @@ internal sealed class UnixSocketMaker : IDisposable
             return node.Fd!;
         }
 
-        string key = $"{server.Type} {server.Message.Name.ToBase64()}";
-        if (!passingListeners.TryGetValue(key, out Fd? listener))
+        if (!passingListeners.TryGetValue((server.Type, server.Message.Name), out Fd? listener))
         {
-            passingListeners.Add(key, listener = Open(server));
+            passingListeners.Add((server.Type, server.Message.Name), listener = Open(server));
             names.BindForAMoment(listener, server.Message);
             Listen(listener, server, 1);
         }
@@ -239,8 +252,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private static Fd? Sender(Node node) => node.GonePeer ?? (node.Role is Role.Connected or Role.PairedDatagram ? node.Peer!.Fd : null);
 
-    private Fd? NamedDatagram(Google.Protobuf.ByteString name)
-        => nodes.Find(node => node.IsDatagram && node.Role != Role.Outside && node.Message.Name.Equals(name))?.Fd;
+    private Fd? NamedDatagram(ByteString name) => datagrams.GetValueOrDefault(name)?.Fd;
 
     private void Finish()
     {
