@@ -1,5 +1,6 @@
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -52,7 +53,7 @@ internal static class Resume
 
     private static void LeaveTask(GrowingTree tree, RestoredTask task)
     {
-        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => (vma.Status & Memory.VmaStatus.Vdso) != 0);
+        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso));
         Seed.Unmap(task.Leader.Remote, vdso is null ? RemotePtr.Null : new RemotePtr(vdso.Start), tree.Scratch);
         foreach (RestoredThread thread in task.Threads)
         {
