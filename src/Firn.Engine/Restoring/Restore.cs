@@ -60,9 +60,10 @@ internal static class Restore
 
     private static void CreateFiles(RestorePlan plan)
     {
-        // Memory objects first: descriptors may be of one.
-        plan.Memory.OpenFiles(plan.Context);
+        // Memory objects first: descriptors may be of one. Mappings last: they are of files.
+        plan.Memory.MakeObjects();
         DescriptorTables.Create(plan.Context);
+        plan.Memory.OpenFiles();
         DescriptorTables.Link(plan.Context);
     }
 }
