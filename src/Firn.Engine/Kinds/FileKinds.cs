@@ -12,6 +12,7 @@ internal static class FileKinds
         new MemfdFile(),
         new Pipe(),
         new Fifo(),
+        new Terminal(),
         new RegularFile(),
     ];
 
