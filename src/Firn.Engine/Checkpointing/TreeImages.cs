@@ -28,7 +28,7 @@ internal static class TreeImages
             {
                 ImgVersion = ImageVersion,
                 FdinfoPerId = true,
-                RootIds = KernelObjectIds.OfDumper(context),
+                RootIds = KernelObjectIds.Own(),
                 NsPerId = true,
                 RootCgSet = 1,
                 Lsmtype = Lsmtype.NoLsm,
@@ -48,23 +48,17 @@ internal static class TreeImages
             Sid = (uint)task.Stat.Session,
         };
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.Tid));
-        if (task.IsZombie)
-        {
-            tree.Threads.Clear();
-            tree.Threads.Add((uint)task.Pid);
-        }
-
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.Pid;
         if (task.IsZombie)
         {
-            context.Images.Add(ImageKind.Core, pid, TaskStates.DumpZombie(task));
+            TaskStates.DumpZombie(task);
+            context.Images.Add(ImageKind.Core, pid, task.Core);
             return;
         }
 
         context.Images.Add(ImageKind.Ids, pid, task.Ids);
         context.Images.Add(ImageKind.Mm, pid, task.Mm);
-        context.Images.Add(ImageKind.Fs, pid, task.Fs);
         foreach (DumpedThread thread in task.Threads)
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.Tid, thread.Core);

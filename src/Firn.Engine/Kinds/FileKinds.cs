@@ -1,4 +1,6 @@
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Images;
 
 namespace Firn.Engine.Kinds;
@@ -14,6 +16,16 @@ internal static class FileKinds
         new Fifo(),
         new Terminal(),
         new RegularFile(),
+        new EventFd(),
+        new TimerFd(),
+        new SignalFd(),
+        new EpollFile(),
+        new InotifyFile(),
+        new PidFdFile(),
+        new UnixSocket(),
+        new InetSocket(),
+        new NetlinkFile(),
+        new UnsupportedFile(),
     ];
 
     /// <summary>The kind of a type in files.img.</summary>

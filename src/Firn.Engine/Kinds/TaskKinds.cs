@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Tasks;
 
 namespace Firn.Engine.Kinds;
 
@@ -6,8 +7,29 @@ namespace Firn.Engine.Kinds;
 internal static class TaskKinds
 {
     /// <summary>All kinds, in the order in which they act.</summary>
+    /// <remarks>
+    /// The order is bound where it says so: limits, scheduling and filters before the credentials that they need, and what a change of
+    /// credentials takes away after them; pending signals after the timers whose signals they may be.
+    /// </remarks>
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         new WorkingDirectory(),
+        new TaskStates(),
+        new Registers(),
+        new ThreadPersonality(),
+        new ProcessAttributes(),
+        new Membarriers(),
+        new SignalActions(),
+        new SignalMasks(),
+        new AlternateStack(),
+        new IntervalTimers(),
+        new PosixTimers(),
+        new PendingSignals(),
+        new Limits(),
+        new Scheduling(),
+        new Seccomp(),
+        new Credentials(),
+        new MemoryAttributes(),
+        new ThreadIdentity(),
     ];
 }

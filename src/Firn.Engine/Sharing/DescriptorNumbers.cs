@@ -21,23 +21,19 @@ internal static class DescriptorNumbers
 
     /// <summary>The ranges between and above the numbers of a table: what has to be closed once the table is in place.</summary>
     /// <param name="table">The numbers, in any order.</param>
-    /// <param name="end">Where the region begins, which stays for the time being.</param>
-    public static IEnumerable<(int First, int Last)> Gaps(IEnumerable<int> table, int end)
+    public static IEnumerable<(uint First, uint Last)> Gaps(IEnumerable<int> table)
     {
-        int next = 0;
+        uint next = 0;
         foreach (int number in table.Order())
         {
             if (number > next)
             {
-                yield return (next, number - 1);
+                yield return (next, (uint)number - 1);
             }
 
-            next = number + 1;
+            next = (uint)number + 1;
         }
 
-        if (next < end)
-        {
-            yield return (next, end - 1);
-        }
+        yield return (next, uint.MaxValue);
     }
 }

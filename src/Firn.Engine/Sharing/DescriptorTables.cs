@@ -11,23 +11,44 @@ namespace Firn.Engine.Sharing;
 
 /// <summary>The restore of open files: Firn makes each open file description once, and the tasks put them in place by dup3(2).</summary>
 /// <remarks>
-/// In order: whoever restores memory fills <see cref="MemfdObjects"/>; <see cref="CreateAll"/>; the tasks are made, and inherit all; <see cref="Place"/>
-/// for each task; <see cref="LinkAll"/>; <see cref="Attach"/> for each; <see cref="CloseRegion"/> for each; <see cref="ArmAll"/>.
+/// In order: <see cref="Prepare"/>; whoever restores memory fills <see cref="MemfdObjects"/>; <see cref="Create"/>; <see cref="Link"/>; the tasks are
+/// made; <see cref="QueueTable"/> for each; then <see cref="QueueAttach"/> for each; <see cref="Arm"/>.
 /// </remarks>
 internal static class DescriptorTables
 {
+    // Pages files, sockets' helpers, the scratch and the like, which are no entries of files.img.
+    private const int Spare = 256;
     private const int CallsPerDescriptor = 12;
     private const int BytesPerDescriptor = 8192;
 
-    /// <summary>Makes all open file descriptions, in the order of files.img.</summary>
-    /// <exception cref="CheckpointException">One can't be made.</exception>
-    public static void CreateAll(RestoreContext context)
+    /// <summary>Finds out how many descriptors are needed, and where; raises Firn's own limit.</summary>
+    /// <exception cref="CheckpointException">The hard limit is too low.</exception>
+    public static RestoredFiles Prepare(LoadedImages images, IEnumerable<RestoredTask> tasks)
     {
-        foreach (FileEntry entry in context.Images.All<FileEntry>(ImageKind.Files))
+        Sys.GetLimit(0, ResourceLimit.RLIMIT_NOFILE, out Rlimit64 limit).OrThrow("prlimit64(RLIMIT_NOFILE)");
+        if (limit.rlim_cur < limit.rlim_max)
         {
-            context.Files.AddEntry(entry);
+            limit.rlim_cur = limit.rlim_max;
+            Sys.SetLimit(0, ResourceLimit.RLIMIT_NOFILE, limit).OrThrow($"prlimit64(RLIMIT_NOFILE, {limit.rlim_max})");
         }
 
+        IReadOnlyList<RestoredTask> all = [.. tasks];
+        int entries = images.Entries(ImageKind.Files).Count;
+        IEnumerable<int> used = all.SelectMany(task => task.Descriptors).Select(descriptor => (int)descriptor.Fd);
+        long highest = (long)Math.Min(limit.rlim_cur, int.MaxValue);
+        var files = new RestoredFiles(DescriptorNumbers.FirstOfRegion(used, (2 * entries) + all.Count + Spare, highest));
+        foreach (FileEntry entry in images.All<FileEntry>(ImageKind.Files))
+        {
+            files.AddEntry(entry);
+        }
+
+        return files;
+    }
+
+    /// <summary>Makes all open file descriptions, in the order of files.img.</summary>
+    /// <exception cref="CheckpointException">One can't be made.</exception>
+    public static void Create(RestoreContext context)
+    {
         foreach (FileEntry entry in context.Images.All<FileEntry>(ImageKind.Files))
         {
             if (context.Files.IsProvided(entry.Id))
@@ -46,24 +67,19 @@ internal static class DescriptorTables
     }
 
     /// <summary>Connects what exists now.</summary>
-    public static void LinkAll(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Link(context, entry, fd));
+    public static void Link(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Link(context, entry, fd));
 
     /// <summary>Sets going what ticks or fires: after all tasks are restored.</summary>
-    public static void ArmAll(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));
+    public static void Arm(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));
 
     /// <summary>
-    /// Queues working directory and root of a task, and its descriptors at their final numbers; other numbers below Firn's region are closed.
-    /// A table that tasks share is placed once.
+    /// Queues a task's whole table: working directory and root, its descriptors, and the closing of all else. From here on the task has no
+    /// descriptor of Firn's region.
     /// </summary>
-    public static void Place(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    public static void QueueTable(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
         string purpose = $"restore the descriptors of {task.Pid}";
         WorkingDirectory.QueueDirectories(context, task, batch);
-        if (!context.Files.State.Get<Tables>().Owners.TryAdd(task.Ids.FilesId, task))
-        {
-            return;
-        }
-
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             batch.MakeRoom(1, 0, purpose);
@@ -74,34 +90,25 @@ internal static class DescriptorTables
                 (descriptor.Flags & 1) != 0 ? (int)OpenFlags.O_CLOEXEC : 0);
         }
 
-        IEnumerable<int> numbers = task.Descriptors.Select(descriptor => (int)descriptor.Fd);
-        foreach ((int first, int last) in DescriptorNumbers.Gaps(numbers, context.Files.FirstNumber))
+        foreach ((uint first, uint last) in DescriptorNumbers.Gaps(task.Descriptors.Select(descriptor => (int)descriptor.Fd)))
         {
             batch.MakeRoom(1, 0, purpose);
             batch.Call(Sysno.close_range, first, last, 0);
         }
     }
 
-    /// <summary>Queues what only a task can do with its descriptors, once its whole table is in place, and its locks.</summary>
-    public static void Attach(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    /// <summary>Queues what only the task can do with its descriptors, once all tables are in place.</summary>
+    public static void QueueAttach(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
-        if (context.Files.State.Get<Tables>().Owners.GetValueOrDefault(task.Ids.FilesId) != task)
-        {
-            return;
-        }
-
+        string purpose = $"attach the descriptors of {task.Pid}";
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             FileEntry entry = context.Files.Entries[descriptor.Id];
-            batch.MakeRoom(CallsPerDescriptor, BytesPerDescriptor, $"restore the descriptors of {task.Pid}");
+            batch.MakeRoom(CallsPerDescriptor, BytesPerDescriptor, purpose);
             FileKinds.Of(entry.Type).Attach(context, entry, task, descriptor, batch);
             FileLocks.Attach(context, task, descriptor, batch);
         }
     }
-
-    /// <summary>Queues the closing of Firn's own region in a task: all numbers above those of the tree.</summary>
-    public static void CloseRegion(RestoreContext context, RemoteBatch batch)
-        => batch.Call(Sysno.close_range, context.Files.FirstNumber, uint.MaxValue, 0);
 
     // A description that only the task can make has a placeholder, until its kind attaches it.
     private static Fd Source(RestoreContext context, RestoredTask task, FdinfoEntry descriptor)
@@ -139,10 +146,5 @@ internal static class DescriptorTables
                 Errno = exception.Errno,
             };
         }
-    }
-
-    private sealed class Tables
-    {
-        public Dictionary<uint, RestoredTask> Owners { get; } = [];
     }
 }

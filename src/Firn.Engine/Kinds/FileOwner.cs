@@ -5,7 +5,7 @@ using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
-namespace Firn.Engine.Kinds.Files;
+namespace Firn.Engine.Kinds;
 
 /// <summary>Who gets a signal when an open file becomes ready (F_SETOWN), and which; a part of most kinds of files.</summary>
 /// <remarks>Kernel: fs/fcntl.c, f_modown(), send_sigio(). The ids of who set the owner decide later who may be signalled.</remarks>
@@ -109,25 +109,23 @@ internal static class FileOwner
         }
     }
 
-    // The ids are taken from the thread that sets the owner: so this thread takes them on for a moment, and root as the saved id back.
+    /// <summary>Sets status flags that differ from what the file has.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public static void RestoreFlags(Fd fd, uint flags)
+    {
+        var now = (OpenFlags)Sys.Fcntl(fd.Number, FcntlCommand.F_GETFL).OrThrow($"fcntl({fd}, F_GETFL)").Int32;
+        OpenFlags wanted = (now & ~Settable) | ((OpenFlags)flags & Settable);
+        if (wanted != now)
+        {
+            Sys.Fcntl(fd.Number, FcntlCommand.F_SETFL, (nint)wanted).OrThrow($"fcntl({fd}, F_SETFL, {wanted})");
+        }
+    }
+
+    // The kernel keeps the ids of who sets the owner, and checks with them whether a signal may be sent.
     private static SysResult SetOwner(FownEntry entry, Fd fd)
     {
-        bool foreign = entry.Uid != 0 || entry.Euid != 0;
-        if (foreign)
-        {
-            Kernel.Call(Sysno.setresuid, (nint)entry.Uid, (nint)entry.Euid, 0).OrThrow($"setresuid({entry.Uid}, {entry.Euid}, 0)");
-        }
-
+        using var identity = BorrowedIdentity.Of(entry.Uid, entry.Euid);
         FOwnerEx owner = new() { type = (int)entry.PidType, pid = (int)entry.Pid };
-        SysResult result = Sys.Fcntl(fd.Number, FcntlCommand.F_SETOWN_EX, ref owner);
-        if (foreign)
-        {
-            Kernel.Call(Sysno.setresuid, 0, 0, 0).OrThrow("setresuid(0, 0, 0)");
-
-            // A change of the effective id takes the right to look at Firn's own /proc away.
-            Sys.Prctl(PrctlOption.PR_SET_DUMPABLE, 1);
-        }
-
-        return result;
+        return Sys.Fcntl(fd.Number, FcntlCommand.F_SETOWN_EX, ref owner);
     }
 }

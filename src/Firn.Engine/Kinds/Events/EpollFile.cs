@@ -1,0 +1,216 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Events;
+
+/// <summary>epoll: a set of open files that are watched together.</summary>
+/// <remarks>
+/// <para>Kernel: fs/eventpoll.c, epoll(7), proc_pid_fdinfo(5).</para>
+/// <para>
+/// An entry is kept by the pair of open file and the number it was added with. The number may be closed since, or be another file: then
+/// the message's own member says which file is meant. For the kernel the numbers of whoever adds count, so Firn adds most entries
+/// itself, before any task exists. Only a signalfd must be added by a task, because it hooks into the signals of who adds it; and a
+/// pidfd, because its process must exist.
+/// </para>
+/// <para>Not restored: that an edge has been reported already; it is reported once more.</para>
+/// </remarks>
+internal sealed class EpollFile : FileKind
+{
+    private const uint AlwaysReported = Epoll.EPOLLERR | Epoll.EPOLLHUP;
+
+    /// <inheritdoc/>
+    public override FdTypes Type => FdTypes.Eventpoll;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override bool Recognizes(OpenFile file) => file.IsAnonymousInode("[eventpoll]");
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, OpenFile file)
+    {
+        for (int i = 0; i < file.Info.EpollTargets.Count; i++)
+        {
+            if (FindTarget(context, file, i) is null)
+            {
+                EpollTarget target = file.Info.EpollTargets[i];
+                context.Problems.Add(
+                    "epoll-target-outside", file.Owner.Pid, $"fd {file.Number}: epoll that watches inode {target.Inode}, added as fd {target.Fd}",
+                    "no process of the tree holds that file", "dump the process that holds it as well, or close it there");
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
+    {
+        entry.Epfd = new EventpollFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
+        for (int i = 0; i < file.Info.EpollTargets.Count; i++)
+        {
+            EpollTarget target = file.Info.EpollTargets[i];
+            OpenFile watched = FindTarget(context, file, i)
+                ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: the file that epoll watches as fd {target.Fd} is gone") { Pid = file.Owner.Pid };
+            var message = new EventpollTfdEntry
+            {
+                Tfd = (uint)target.Fd,
+                Events = target.Events,
+                Data = target.Data,
+                Dev = target.Device,
+                Inode = target.Inode,
+                Pos = (ulong)target.Position,
+            };
+            if (ByNumber(context, file, target.Fd) != watched)
+            {
+                message.TargetId = watched.Id;
+            }
+
+            entry.Epfd.Tfd.Add(message);
+        }
+    }
+
+    // What a restorer that knows but the number finds: CRIU, and Firn for CRIU's images.
+    private static OpenFile? ByNumber(DumpContext context, OpenFile file, int number)
+        => context.Tasks.Where(task => context.Files.DescriptorsOf(task).Any(descriptor => descriptor.File == file))
+            .Select(task => context.Files.Find(task, number)).FirstOrDefault(found => found is not null);
+
+    private static OpenFile? FindTarget(DumpContext context, OpenFile file, int index)
+    {
+        List<EpollTarget> targets = file.Info.EpollTargets;
+        EpollTarget target = targets[index];
+        var slot = new KcmpEpollSlot { efd = (uint)file.Number, tfd = (uint)target.Fd };
+        for (int i = 0; i < index; i++)
+        {
+            slot.toff += targets[i].Fd == target.Fd ? 1u : 0;
+        }
+
+        OpenFile? likely = ByNumber(context, file, target.Fd);
+        if (likely is not null && IsTarget(file, likely, target, slot))
+        {
+            return likely;
+        }
+
+        return context.Files.Files.FirstOrDefault(candidate => candidate.IsDescriptor && IsTarget(file, candidate, target, slot));
+    }
+
+    private static bool IsTarget(OpenFile file, OpenFile candidate, EpollTarget target, KcmpEpollSlot slot)
+        => candidate.Stat.st_ino == target.Inode && Sys.KcmpEpollTarget(candidate.Owner.Pid, candidate.Number, file.Owner.Pid, slot).Raw == 0;
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    public override Fd? Create(RestoreContext context, FileEntry entry)
+    {
+        var fd = new Fd(Sys.EpollCreate().OrThrow($"epoll_create1 of file {entry.Id}").Int32);
+        FileOwner.RestoreFlags(fd, entry.Epfd.Flags);
+        return fd;
+    }
+
+    /// <inheritdoc/>
+    public override void Link(RestoreContext context, FileEntry entry, Fd fd)
+    {
+        // Those that have fired first: to make them fire must not take an event from others.
+        var targets = entry.Epfd.Tfd.Select(target => (Message: target, Id: TargetId(context, entry, target)))
+            .Where(target => !IsAddedByTask(context, entry, target.Message, target.Id))
+            .OrderBy(target => !HasFired(target.Message)).ToList();
+        ForeignNumbers.Run(
+            [.. targets.Select(target => (context.Files[target.Id].Number, (int)target.Message.Tfd))],
+            index => Add(fd, entry, targets[index].Message));
+    }
+
+    /// <inheritdoc/>
+    public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
+    {
+        foreach (EventpollTfdEntry target in entry.Epfd.Tfd)
+        {
+            uint id = TargetId(context, entry, target);
+            if (Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
+                && task.Descriptors.First(each => each.Id == entry.Id) == descriptor)
+            {
+                PidFdFile.Place(context, task, number, batch);
+                batch.Call(
+                    Sysno.epoll_ctl, descriptor.Fd, Epoll.EPOLL_CTL_ADD, number.Fd,
+                    batch.Data(new EpollEvent { events = target.Events, data = target.Data }));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Epfd.Fown, fd, fd.ToString());
+
+    private static void Add(Fd epoll, FileEntry entry, EventpollTfdEntry target)
+    {
+        var wanted = new EpollEvent { events = target.Events, data = target.Data };
+        int number = (int)target.Tfd;
+        if (HasFired(target))
+        {
+            // Not even errors are reported then, a state that only firing leads to; where nothing is ready, errors would still be.
+            wanted.events |= Epoll.EPOLLIN | Epoll.EPOLLOUT;
+        }
+
+        Sys.EpollControl(epoll.Number, Epoll.EPOLL_CTL_ADD, number, wanted)
+            .OrThrow($"epoll_ctl(EPOLL_CTL_ADD) of file {entry.Id}: fd {number}, events 0x{target.Events:x}");
+        if (HasFired(target))
+        {
+            Span<EpollEvent> fired = stackalloc EpollEvent[1];
+            if (Sys.EpollWait(epoll.Number, fired, 0).Raw == 0)
+            {
+                wanted.events = target.Events;
+                Sys.EpollControl(epoll.Number, Epoll.EPOLL_CTL_MOD, number, wanted).OrThrow($"epoll_ctl(EPOLL_CTL_MOD) of file {entry.Id}: fd {number}");
+            }
+        }
+    }
+
+    private static bool HasFired(EventpollTfdEntry target) => (target.Events & (AlwaysReported | Epoll.EPOLLONESHOT)) == Epoll.EPOLLONESHOT;
+
+    private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
+    {
+        if (context.Files.Entries[id].Type is not (FdTypes.Signalfd or FdTypes.Pidfd))
+        {
+            return false;
+        }
+
+        if (Adder(context, entry, target, id) is not null)
+        {
+            return true;
+        }
+
+        context.Log.LogWarning(
+            "epoll {Epoll}: no task holds both it and file {Target} as fd {Number}; it won't be woken by that", entry.Id, id, target.Tfd);
+        return false;
+    }
+
+    private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
+    {
+        foreach (RestoredTask task in Holders(context, entry))
+        {
+            if (task.Descriptors.FirstOrDefault(descriptor => descriptor.Fd == target.Tfd && descriptor.Id == id) is { } found)
+            {
+                return (task, found);
+            }
+        }
+
+        return null;
+    }
+
+    private static IEnumerable<RestoredTask> Holders(RestoreContext context, FileEntry entry)
+        => context.Tasks.Where(task => task.Descriptors.Any(descriptor => descriptor.Id == entry.Id));
+
+    private static uint TargetId(RestoreContext context, FileEntry entry, EventpollTfdEntry target)
+    {
+        if (target.HasTargetId)
+        {
+            return target.TargetId;
+        }
+
+        return Holders(context, entry).SelectMany(task => task.Descriptors).FirstOrDefault(descriptor => descriptor.Fd == target.Tfd)?.Id
+            ?? throw new ImageFormatException("files.img", 0, "epoll-target", $"epoll {entry.Id} watches fd {target.Tfd}, which no task that holds the epoll has");
+    }
+}

@@ -1,0 +1,147 @@
+using System.Buffers.Binary;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Events;
+
+/// <summary>inotify: watches on files and directories, and the events that they give.</summary>
+/// <remarks>
+/// Kernel: fs/notify/inotify/, inotify(7), proc_pid_fdinfo(5). Events that wait to be read can't be had without taking them: they are
+/// lost with a warning, as with CRIU. Watches are put on at last, so that the restore itself is no event.
+/// </remarks>
+internal sealed class InotifyFile : FileKind
+{
+    private const uint FIONREAD = 0x541B;
+    private const string Deleted = " (deleted)";
+
+    /// <inheritdoc/>
+    public override FdTypes Type => FdTypes.Inotify;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override bool Recognizes(OpenFile file) => file.IsAnonymousInode("inotify");
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, OpenFile file)
+    {
+        foreach (InotifyWatch watch in file.Info.InotifyWatches)
+        {
+            if (PathOf(context, file, watch) is not { } path)
+            {
+                Refuse(context, file, watch, "no path to it can be found");
+            }
+            else if (path.EndsWith(Deleted, StringComparison.Ordinal))
+            {
+                Refuse(context, file, watch, $"{path[..^Deleted.Length]} is deleted");
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
+    {
+        int pending = 0;
+        if (!Sys.Ioctl(file.Taken.Number, FIONREAD, ref pending).IsError && pending > 0)
+        {
+            context.Log.LogWarning("pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
+        }
+
+        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
+        foreach (InotifyWatch watch in file.Info.InotifyWatches)
+        {
+            entry.Ify.Wd.Add(new InotifyWdEntry
+            {
+                IIno = watch.Inode,
+                Mask = watch.Mask,
+                IgnoredMask = watch.IgnoredMask,
+                SDev = watch.Device,
+                Wd = (uint)watch.Watch,
+                FHandle = HandleEntry(watch.Handle, PathOf(context, file, watch)),
+            });
+        }
+    }
+
+    /// <summary>A handle as the format has it: its bytes in words, at least 16 of them.</summary>
+    internal static FhEntry HandleEntry(FileHandle? handle, string? path)
+    {
+        byte[] bytes = handle?.Bytes ?? [];
+        byte[] padded = new byte[Math.Max((int)FhEntrySizes.MinEntries * sizeof(ulong), (bytes.Length + 7) & ~7)];
+        bytes.CopyTo(padded, 0);
+        var entry = new FhEntry { Bytes = (uint)bytes.Length, Type = (uint)(handle?.Type ?? 0) };
+        for (int i = 0; i < padded.Length; i += sizeof(ulong))
+        {
+            entry.Handle.Add(BinaryPrimitives.ReadUInt64LittleEndian(padded.AsSpan(i)));
+        }
+
+        if (path is not null)
+        {
+            entry.Path = path;
+        }
+
+        return entry;
+    }
+
+    private static void Refuse(DumpContext context, OpenFile file, InotifyWatch watch, string reason)
+        => context.Problems.Add(
+            "inotify-path", file.Owner.Pid, $"fd {file.Number}: inotify watch {watch.Watch} on inode {watch.Inode}", reason,
+            "let the program remove the watch before the dump");
+
+    private static string? PathOf(DumpContext context, OpenFile file, InotifyWatch watch)
+        => context.Files.State.Get<HandlePaths>().Find(file.Owner.Pid, watch.Device, watch.Inode, watch.Handle);
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    public override Fd? Create(RestoreContext context, FileEntry entry)
+    {
+        var fd = new Fd(Sys.InotifyInit().OrThrow($"inotify_init1 of file {entry.Id}").Int32);
+        FileOwner.RestoreFlags(fd, entry.Ify.Flags);
+        return fd;
+    }
+
+    /// <inheritdoc/>
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
+    {
+        // Ascending: the kernel gives a new watch the number after the last one.
+        foreach (InotifyWdEntry watch in entry.Ify.Wd.OrderBy(watch => watch.Wd))
+        {
+            using Fd target = OpenTarget(context, watch);
+            Sys.InotifySetNextWatch(fd.Number, (int)watch.Wd).OrThrow($"ioctl(INOTIFY_IOC_SETNEXTWD, {watch.Wd}) of file {entry.Id}");
+            int given = Sys.InotifyAddWatch(fd.Number, $"/proc/self/fd/{target.Number}", watch.Mask)
+                .OrThrow($"inotify_add_watch({watch.FHandle.Path}, 0x{watch.Mask:x}) of file {entry.Id}").Int32;
+            if (given != watch.Wd)
+            {
+                throw new RestoreConflictException($"restore: inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
+            }
+        }
+
+        FileOwner.Arm(entry.Ify.Fown, fd, fd.ToString());
+    }
+
+    private static Fd OpenTarget(RestoreContext context, InotifyWdEntry watch)
+    {
+        if (watch.FHandle.HasPath)
+        {
+            string path = watch.FHandle.Path.StartsWith('/') ? watch.FHandle.Path : "/" + watch.FHandle.Path;
+            return Sys.Open(path, OpenFlags.O_PATH | OpenFlags.O_NOFOLLOW);
+        }
+
+        byte[] bytes = new byte[watch.FHandle.Handle.Count * sizeof(ulong)];
+        for (int i = 0; i < watch.FHandle.Handle.Count; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(i * sizeof(ulong)), watch.FHandle.Handle[i]);
+        }
+
+        var handle = new FileHandle((int)watch.FHandle.Type, bytes[..Math.Min(bytes.Length, (int)watch.FHandle.Bytes)]);
+        return context.Files.State.Get<HandlePaths>().Open(Sys.GetPid(), watch.SDev, handle)
+            ?? throw new RestoreConflictException(
+                $"restore: inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
+    }
+}

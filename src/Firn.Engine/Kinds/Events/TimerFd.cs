@@ -1,0 +1,101 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Timespec = Firn.Linux.Abi.Timespec;
+
+namespace Firn.Engine.Kinds.Events;
+
+/// <summary>timerfd: a timer that is read through a descriptor.</summary>
+/// <remarks>
+/// Kernel: fs/timerfd.c, timerfd_create(2), proc_pid_fdinfo(5). What is saved is the time that remains, also of an absolute timer, as CRIU
+/// does: the time that the tree was away doesn't count.
+/// </remarks>
+internal sealed class TimerFd : FileKind
+{
+    private const ulong NanosecondsOfSecond = 1_000_000_000;
+
+    /// <inheritdoc/>
+    public override FdTypes Type => FdTypes.Timerfd;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override bool Recognizes(OpenFile file) => file.IsAnonymousInode("[timerfd]");
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
+    {
+        // A periodic timer that has expired stands at (0, 0) until someone asks for it; asking forwards it, and takes no ticks away.
+        Sys.TimerFdGetTime(file.Taken.Number, out _).OrThrow($"timerfd_gettime of pid {file.Owner.Pid} fd {file.Number}");
+        TimerFdInfo timer = FdInfo.Read(file.Owner.Pid, file.Number).Timer
+            ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a timerfd without its timer") { Pid = file.Owner.Pid };
+        entry.Tfd = new TimerfdEntry
+        {
+            Id = file.Id,
+            Flags = (uint)file.Flags,
+            Fown = FileOwner.Dump(file),
+            Clockid = (uint)timer.ClockId,
+            Ticks = timer.Ticks,
+            SettimeFlags = (uint)timer.SettimeFlags,
+            Vsec = (ulong)timer.ValueNanoseconds / NanosecondsOfSecond,
+            Vnsec = (ulong)timer.ValueNanoseconds % NanosecondsOfSecond,
+            Isec = (ulong)timer.IntervalNanoseconds / NanosecondsOfSecond,
+            Insec = (ulong)timer.IntervalNanoseconds % NanosecondsOfSecond,
+        };
+    }
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    public override Fd? Create(RestoreContext context, FileEntry entry)
+    {
+        TimerfdEntry message = entry.Tfd;
+        var fd = new Fd(Sys.TimerFdCreate((ClockId)message.Clockid, TimerFdConstants.TFD_CLOEXEC)
+            .OrThrow($"timerfd_create({(ClockId)message.Clockid}) of file {entry.Id}").Int32);
+        FileOwner.RestoreFlags(fd, message.Flags);
+        return fd;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Armed last, so that no expiration is counted while the rest is being built.</remarks>
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
+    {
+        TimerfdEntry message = entry.Tfd;
+        Itimerspec time = Remaining(message);
+        if ((message.SettimeFlags & TimerFdConstants.TFD_TIMER_ABSTIME) != 0 && time.it_value.Nanoseconds != 0)
+        {
+            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + Sys.ClockNanoseconds((int)message.Clockid));
+        }
+
+        Sys.TimerFdSetTime(fd.Number, (int)message.SettimeFlags, in time).OrThrow($"timerfd_settime of file {entry.Id}");
+        if (message.Ticks != 0)
+        {
+            Sys.TimerFdSetTicks(fd.Number, message.Ticks).OrThrow($"ioctl(TFD_IOC_SET_TICKS, {message.Ticks}) of file {entry.Id}");
+        }
+
+        FileOwner.Arm(message.Fown, fd, fd.ToString());
+    }
+
+    /// <summary>
+    /// What to set. CRIU saves a periodic timer that has expired and wasn't read as (0, 0), which would stop it: the next expiration is
+    /// then one interval away.
+    /// </summary>
+    internal static Itimerspec Remaining(TimerfdEntry message)
+    {
+        var time = new Itimerspec
+        {
+            it_value = new Timespec { tv_sec = (long)message.Vsec, tv_nsec = (long)message.Vnsec },
+            it_interval = new Timespec { tv_sec = (long)message.Isec, tv_nsec = (long)message.Insec },
+        };
+        if (message.Ticks != 0 && time.it_value.Nanoseconds == 0)
+        {
+            time.it_value = time.it_interval;
+        }
+
+        return time;
+    }
+}

@@ -1,0 +1,104 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Sharing;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Netlink;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Kinds.Sockets;
+
+/// <summary>What the kernel's lists say of the sockets of Firn's own network namespace, asked for once for a dump.</summary>
+/// <remarks>sock_diag(7).</remarks>
+internal sealed class SocketTables
+{
+    private Dictionary<ulong, UnixSocketInfo>? unix;
+    private Dictionary<ulong, OpenFile>? files;
+    private Dictionary<ulong, ulong>? listenerOf;
+
+    /// <summary>All Unix sockets, by inode number.</summary>
+    public Dictionary<ulong, UnixSocketInfo> Unix
+    {
+        get
+        {
+            if (unix is null)
+            {
+                using var diag = SockDiag.Open();
+                unix = diag.ReadUnix();
+            }
+
+            return unix;
+        }
+    }
+
+    /// <summary>Whether a file is a socket itself, and not its name in a file system.</summary>
+    public static bool IsSocket(OpenFile file) => file is { IsSocket: true, IsDescriptor: true } && file.Link.StartsWith("socket:[", StringComparison.Ordinal);
+
+    /// <summary>The address family of a socket.</summary>
+    /// <exception cref="LinuxException">The descriptor can't be taken.</exception>
+    public static SocketFamily FamilyOf(OpenFile file) => (SocketFamily)Option(file, SocketOption.SO_DOMAIN);
+
+    /// <summary>An option of SOL_SOCKET that is an int.</summary>
+    /// <exception cref="LinuxException">It can't be read.</exception>
+    public static int Option(OpenFile file, int option)
+    {
+        Sys.GetSocketOption(file.Taken.Number, SocketLevel.SOL_SOCKET, option, out int value)
+            .OrThrow($"getsockopt(SOL_SOCKET, {option}) of pid {file.Owner.Pid} fd {file.Number}");
+        return value;
+    }
+
+    /// <summary>The socket of the tree with an inode number, or null.</summary>
+    public OpenFile? Find(DumpContext context, ulong inode)
+    {
+        if (files is null)
+        {
+            files = [];
+            foreach (OpenFile file in context.Files.Files.Where(IsSocket))
+            {
+                files.TryAdd(file.Stat.st_ino, file);
+            }
+        }
+
+        return files.GetValueOrDefault(inode);
+    }
+
+    /// <summary>The listener in whose queue a connected socket still waits to be accepted; 0 for none.</summary>
+    public ulong ListenerOf(ulong client)
+    {
+        if (listenerOf is null)
+        {
+            listenerOf = [];
+            foreach (UnixSocketInfo listener in Unix.Values)
+            {
+                foreach (ulong pending in listener.PendingClients.Where(pending => pending != 0))
+                {
+                    listenerOf[pending] = listener.Inode;
+                }
+            }
+        }
+
+        return listenerOf.GetValueOrDefault(client);
+    }
+
+    /// <summary>Refuses a socket that doesn't live in Firn's own network namespace.</summary>
+    public static bool IsInOwnNamespace(DumpContext context, OpenFile file)
+    {
+        ulong own = NamespaceIds.Read(Sys.GetPid()).Network;
+        SysResult result = Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCGSKNS);
+        if (result.IsError)
+        {
+            return true;
+        }
+
+        using var fd = new Fd(result.Int32);
+        Sys.Fstat(fd.Number, out FileStat stat).OrThrow("fstat of a network namespace");
+        if (stat.st_ino == own)
+        {
+            return true;
+        }
+
+        context.Problems.Add(
+            "socket-namespace", file.Owner.Pid, $"fd {file.Number}: socket of the network namespace {stat.st_ino}",
+            "Firn saves sockets of its own network namespace only", "run the dump inside that namespace, with nsenter --net");
+        return false;
+    }
+}

@@ -1,0 +1,320 @@
+using System.Text;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Netlink;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Sockets;
+
+/// <summary>Unix sockets: pairs, listeners, connections, datagrams; with names, queues and options.</summary>
+/// <remarks>
+/// <para>Kernel: net/unix/af_unix.c, unix(7), sock_diag(7).</para>
+/// <para>
+/// Queues are peeked at, never read. What can only be had by taking it is refused: descriptors under way, early data of a connection
+/// that wasn't accepted, the out-of-band mark.
+/// </para>
+/// </remarks>
+internal sealed class UnixSocket : FileKind
+{
+    private const int LongestAddress = 110;
+    private const int FirstBuffer = 256 * 1024;
+    private const string Deleted = " (deleted)";
+
+    /// <inheritdoc/>
+    public override FdTypes Type => FdTypes.Unixsk;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override bool Recognizes(OpenFile file) => SocketTables.IsSocket(file) && SocketTables.FamilyOf(file) == SocketFamily.AF_UNIX;
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, OpenFile file)
+    {
+        SocketTables tables = context.Files.State.Get<SocketTables>();
+        if (!SocketTables.IsInOwnNamespace(context, file))
+        {
+            return;
+        }
+
+        if (!tables.Unix.TryGetValue(file.Stat.st_ino, out UnixSocketInfo? info))
+        {
+            Refuse(context, file, null, "socket-unknown", "the kernel's list doesn't have it", "try again");
+            return;
+        }
+
+        if (file.Info.QueuedFds > 0)
+        {
+            Refuse(context, file, info, "unix-fds-in-flight", $"{file.Info.QueuedFds} descriptors wait in its queue (SCM_RIGHTS)", "let the program receive them before the dump");
+        }
+
+        var poll = new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLPRI };
+        Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of pid {file.Owner.Pid} fd {file.Number}");
+        if (poll.revents.HasFlag(PollEvents.POLLPRI))
+        {
+            Refuse(context, file, info, "unix-out-of-band", "out-of-band data waits in its queue", "let the program receive it before the dump");
+        }
+
+        if (poll.revents.HasFlag(PollEvents.POLLERR) && info.Type != SocketType.SOCK_STREAM)
+        {
+            Refuse(context, file, info, "unix-error-pending", "an error waits to be reported, and to look into the queue would take it away", "let the program read from it before the dump");
+        }
+
+        ExaminePeers(context, file, info, tables);
+    }
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
+    {
+        SocketTables tables = context.Files.State.Get<SocketTables>();
+        UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
+        UnixSkEntry message = entry.Usk = Message(file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+        message.NsId = file.Owner.Ids.NetNsId;
+        if (info is { State: TcpState.TCP_ESTABLISHED, PeerInode: 0 or null })
+        {
+            // Not accepted yet: the listener stands for the peer.
+            message.Peer = (uint)tables.ListenerOf(info.Inode);
+        }
+
+        if (info.Shutdown != 0)
+        {
+            message.Shutdown = (SkShutdown)info.Shutdown;
+        }
+
+        if (info.PendingClients.Length > 1)
+        {
+            message.Pending.Add(info.PendingClients.Select(inode => (uint)inode));
+        }
+
+        if (info.Name is [not 0, ..])
+        {
+            DumpPath(context, file, info, message);
+        }
+
+        DumpExternalPeer(context, file, info, tables);
+        if (info.State != TcpState.TCP_LISTEN)
+        {
+            DumpQueue(context, file, info);
+        }
+    }
+
+    /// <summary>A name as people write it: abstract ones with an @.</summary>
+    internal static string NameText(ReadOnlySpan<byte> name)
+        => name.IsEmpty ? "unnamed" : name[0] == 0 ? "@" + Encoding.UTF8.GetString(name[1..]) : Encoding.UTF8.GetString(name.TrimEnd((byte)0));
+
+    private static void Refuse(DumpContext context, OpenFile file, UnixSocketInfo? info, string identifier, string reason, string remedy)
+        => context.Problems.Add(identifier, file.Owner.Pid, $"fd {file.Number}: unix socket {NameText(info?.Name)}", reason, remedy);
+
+    private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
+    {
+        foreach (ulong client in info.PendingClients)
+        {
+            if (client == 0 || tables.Find(context, client) is null)
+            {
+                Refuse(
+                    context, file, info, "unix-pending", $"a connection waits to be accepted, whose client {(client == 0 ? "is gone" : "isn't in the tree")}",
+                    "let the program accept it before the dump");
+            }
+            else if (tables.Unix[client].SendQueue > 0)
+            {
+                Refuse(context, file, info, "unix-pending", "a connection waits to be accepted, and has brought data", "let the program accept it before the dump");
+            }
+        }
+
+        if (info.PeerInode is not (null or 0) and ulong peer && tables.Find(context, peer) is null)
+        {
+            UnixSocketInfo? other = tables.Unix.GetValueOrDefault(peer);
+            bool canBeExternal = info.Type == SocketType.SOCK_DGRAM && other?.Name is { Length: > 0 };
+            if (!canBeExternal || !context.Options.ExternalUnixSockets)
+            {
+                Refuse(
+                    context, file, info, "unix-external", $"connected to {NameText(other?.Name)}, a socket outside the tree",
+                    canBeExternal ? "allow with --ext-unix-sk" : "dump a tree that holds both ends, or let the program close it before the dump");
+            }
+        }
+    }
+
+    private static UnixSkEntry Message(uint id, UnixSocketInfo info, uint flags, FownEntry owner, SkOptsEntry options)
+        => new()
+        {
+            Id = id,
+            Ino = (uint)info.Inode,
+            Type = (uint)info.Type,
+            State = (uint)info.State,
+            Flags = flags,
+            Uflags = 0,
+            Backlog = info.SendQueue,
+            Peer = (uint)(info.PeerInode ?? 0),
+            Fown = owner,
+            Opts = options,
+            Name = ByteString.CopyFrom(info.Name ?? []),
+        };
+
+    // The path as it is now, which the name alone doesn't tell: relative, renamed, unlinked.
+    private static void DumpPath(DumpContext context, OpenFile file, UnixSocketInfo info, UnixSkEntry message)
+    {
+        SysResult opened = Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCUNIXFILE);
+        if (opened.IsError)
+        {
+            message.Deleted = true;
+            return;
+        }
+
+        using var fd = new Fd(opened.Int32);
+        Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat({NameText(info.Name)})");
+        string path = Sys.ReadLink($"/proc/self/fd/{fd.Number}", out _) ?? string.Empty;
+        string name = NameText(info.Name);
+        message.FilePerms = new FilePermsEntry { Mode = stat.st_mode, Uid = stat.st_uid, Gid = stat.st_gid };
+        if (path.EndsWith(Deleted, StringComparison.Ordinal))
+        {
+            path = path[..^Deleted.Length];
+            message.Deleted = true;
+        }
+
+        if (!name.StartsWith('/'))
+        {
+            message.NameDir = DirectoryOf(path, name);
+        }
+        else if (path != name && !message.Deleted
+            && (Sys.StatAt(At.AT_FDCWD, name, out FileStat named).IsError || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
+        {
+            context.Log.LogWarning(
+                "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name", file.Owner.Pid, file.Number, name, path);
+        }
+    }
+
+    /// <summary>The directory in which a relative name was bound, from the path that came of it.</summary>
+    internal static string DirectoryOf(string path, string name)
+    {
+        string plain = name;
+        while (plain.StartsWith("./", StringComparison.Ordinal))
+        {
+            plain = plain[2..].TrimStart('/');
+        }
+
+        return path.EndsWith("/" + plain, StringComparison.Ordinal) && path.Length > plain.Length + 1
+            ? path[..^(plain.Length + 1)]
+            : Path.GetDirectoryName(path) ?? "/";
+    }
+
+    // CRIU saves what a socket is connected to outside as an entry of its own, for its name.
+    private static void DumpExternalPeer(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
+    {
+        if (info.PeerInode is null or 0 || tables.Find(context, info.PeerInode.Value) is not null || !context.Files.State.Get<ExternalPeers>().Add(info.PeerInode.Value))
+        {
+            return;
+        }
+
+        uint id = context.Files.NextId();
+        UnixSkEntry message = Message(id, tables.Unix[info.PeerInode.Value], 0, new FownEntry { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 }, SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+        message.Uflags = UnixSocketMaker.External;
+        message.NsId = file.Owner.Ids.NetNsId;
+        context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Unixsk, Id = id, Usk = message });
+    }
+
+    private static void DumpQueue(DumpContext context, OpenFile file, UnixSocketInfo info)
+    {
+        int socket = file.Taken.Number;
+        int before = SocketTables.Option(file, SocketOption.SO_PEEK_OFF);
+        try
+        {
+            SetPeekOffset(socket, 0);
+            if (info.Type == SocketType.SOCK_STREAM)
+            {
+                PeekStream(context, file);
+            }
+            else
+            {
+                PeekMessages(context, file, info);
+            }
+        }
+        finally
+        {
+            SetPeekOffset(socket, before);
+        }
+    }
+
+    // Exactly what is there: to look further would take a pending error.
+    private static void PeekStream(DumpContext context, OpenFile file)
+    {
+        int rest = 0;
+        Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCINQ, ref rest).OrThrow($"ioctl(SIOCINQ) of pid {file.Owner.Pid} fd {file.Number}");
+        while (rest > 0)
+        {
+            byte[] bytes = new byte[rest];
+            int length = Sys.Receive(file.Taken.Number, bytes, MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT)
+                .OrThrow($"recv(MSG_PEEK) of pid {file.Owner.Pid} fd {file.Number}").Int32;
+            if (length == 0)
+            {
+                throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: {rest} bytes of the queue of a unix socket can't be peeked at") { Pid = file.Owner.Pid };
+            }
+
+            context.Images.Add(ImageKind.SkQueues, 0, new SkPacketEntry { IdFor = file.Id, Length = (uint)length }, bytes.AsMemory(0, length));
+            rest -= length;
+        }
+    }
+
+    private static void PeekMessages(DumpContext context, OpenFile file, UnixSocketInfo info)
+    {
+        byte[] buffer = new byte[FirstBuffer];
+        Span<byte> address = stackalloc byte[LongestAddress];
+        int offset = 0;
+        while (true)
+        {
+            SysResult result = Sys.ReceiveMessage(
+                file.Taken.Number, buffer, default, address, MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_TRUNC, out ReceivedMessage received);
+            bool isEnd = result.Raw == 0 && info.Type == SocketType.SOCK_SEQPACKET && (info.Shutdown & (int)SkShutdown.Read) != 0;
+            if (result.Errno == Errno.EAGAIN || isEnd)
+            {
+                return;
+            }
+
+            int length = result.OrThrow($"recvmsg(MSG_PEEK) of pid {file.Owner.Pid} fd {file.Number}").Int32;
+            if (length > buffer.Length)
+            {
+                buffer = new byte[length];
+                SetPeekOffset(file.Taken.Number, offset);
+                continue;
+            }
+
+            offset += length;
+            var packet = new SkPacketEntry { IdFor = file.Id, Length = (uint)length };
+            if (received.AddressLength > sizeof(ushort) && info.Type == SocketType.SOCK_DGRAM)
+            {
+                packet.Source = ByteString.CopyFrom(address[sizeof(ushort)..received.AddressLength]);
+            }
+
+            context.Images.Add(ImageKind.SkQueues, 0, packet, buffer.AsSpan(0, length).ToArray());
+        }
+    }
+
+    private static void SetPeekOffset(int socket, int offset)
+        => Sys.SetSocketOption(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, offset).OrThrow($"setsockopt(fd {socket}, SO_PEEK_OFF, {offset})");
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    /// <remarks>The first call makes all of the set: pairs, listeners and connections need each other in an order of their own.</remarks>
+    public override Fd? Create(RestoreContext context, FileEntry entry)
+    {
+        if (!context.Files.IsProvided(entry.Id))
+        {
+            using var maker = new UnixSocketMaker(context);
+            maker.MakeAll();
+        }
+
+        return null;
+    }
+
+    /// <inheritdoc/>
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Usk.Fown, fd, fd.ToString());
+
+    private sealed class ExternalPeers : HashSet<ulong>
+    {
+    }
+}

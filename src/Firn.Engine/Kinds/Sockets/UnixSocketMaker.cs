@@ -1,0 +1,332 @@
+using Firn.Engine.Restoring;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Sockets;
+
+/// <summary>Makes all Unix sockets of an image set, in the order in which they need each other.</summary>
+/// <remarks>
+/// Listeners and other names first; then connections, through the listener whose name they have, or a passing one; then queues, while
+/// senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names.
+/// </remarks>
+internal sealed class UnixSocketMaker : IDisposable
+{
+    /// <summary>Flag of an entry that stands for a socket outside (CRIU's USK_EXTERN).</summary>
+    public const uint External = 1;
+
+    private readonly RestoreContext context;
+    private readonly List<Node> nodes = [];
+    private readonly Dictionary<uint, Node> byInode = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name), Node> listeners = [];
+    private readonly Dictionary<ByteString, Node> datagrams = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name), Fd> passingListeners = [];
+    private readonly List<Fd> passing = [];
+    private readonly UnixNames names;
+
+    /// <summary>Plans for the entries of files.img.</summary>
+    public UnixSocketMaker(RestoreContext context)
+    {
+        this.context = context;
+        names = new UnixNames(context);
+        var byId = new Dictionary<uint, Node>();
+        foreach (FileEntry entry in context.Files.Entries.Values.Where(entry => entry.Type == FdTypes.Unixsk))
+        {
+            var node = new Node(entry.Usk);
+            nodes.Add(node);
+            byId.Add(entry.Id, node);
+            byInode[entry.Usk.Ino] = node;
+        }
+
+        foreach (ImageEntry packet in context.Images.Entries(ImageKind.SkQueues))
+        {
+            var message = (SkPacketEntry)packet.Message;
+            if (byId.TryGetValue(message.IdFor, out Node? node))
+            {
+                node.Queue.Add((message, packet.Payload));
+            }
+        }
+    }
+
+    /// <summary>Makes them, and provides each for its id.</summary>
+    /// <exception cref="LinuxException">The kernel refuses something.</exception>
+    /// <exception cref="RestoreConflictException">A name is taken.</exception>
+    public void MakeAll()
+    {
+        foreach (Node node in nodes)
+        {
+            node.Peer = byInode.GetValueOrDefault(node.Message.Peer);
+            if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
+            {
+                throw new CheckpointException($"restore: {node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
+            }
+        }
+
+        foreach (Node node in nodes.Where(node => node.Message.Name.Length > 0))
+        {
+            if (node.Role == Role.Listener)
+            {
+                listeners.TryAdd((node.Type, node.Message.Name), node);
+            }
+            else if (node.IsDatagram && node.Role != Role.Outside)
+            {
+                datagrams.TryAdd(node.Message.Name, node);
+            }
+        }
+
+        foreach (Node node in nodes.Where(node => node.Role is Role.Alone or Role.Listener or Role.Outside))
+        {
+            MakeAlone(node);
+        }
+
+        foreach (Node node in nodes.Where(node => node.Fd is null && node.Role is Role.Connected or Role.PairedDatagram or Role.Orphan))
+        {
+            MakeConnected(node);
+        }
+
+        foreach (Node node in nodes.Where(node => node.Role == Role.Pending).OrderBy(PendingOrder))
+        {
+            MakeAlone(node);
+            Connect(node, node.Peer!);
+        }
+
+        foreach (Node node in nodes)
+        {
+            UnixQueue.Fill(node.Message, node.Fd!, Sender(node), node.Queue, names, NamedDatagram);
+        }
+
+        foreach (Node node in nodes.Where(node => node.IsDatagram && node.Peer is not null && node.Role == Role.Alone))
+        {
+            Connect(node, node.Peer!);
+        }
+
+        Finish();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Fd fd in passing.Concat(passingListeners.Values))
+        {
+            fd.Dispose();
+        }
+
+        foreach (Node node in nodes)
+        {
+            node.Fd?.Dispose();
+        }
+    }
+
+    private void MakeAlone(Node node)
+    {
+        node.Fd = Open(node);
+        if (node.Role == Role.Outside)
+        {
+            return;
+        }
+
+        if (node.Message.Name.Length > 0)
+        {
+            names.Bind(node.Fd, node.Message);
+        }
+
+        if (node.Role == Role.Listener)
+        {
+            Listen(node.Fd, node, (int)node.Message.Backlog);
+        }
+    }
+
+    // Peer credentials are those of who calls: what Firn can lend is the user and the group, not the process.
+    private Fd Open(Node node)
+    {
+        using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
+        return new Fd(Sys.Socket(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC).OrThrow($"socket(AF_UNIX, {node.Type}) of {node}").Int32);
+    }
+
+    private void Listen(Fd fd, Node node, int backlog)
+    {
+        using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
+        Sys.Listen(fd.Number, backlog).OrThrow($"listen({backlog}) of {node}");
+    }
+
+    private void MakeConnected(Node node)
+    {
+        Node? peer = node.Role == Role.Orphan ? null : node.Peer;
+        bool isNamed = node.Message.Name.Length > 0;
+        if (node.IsDatagram || (!isNamed && peer is not { Message.Name.Length: > 0 }))
+        {
+            MakePair(node, peer);
+            return;
+        }
+
+        // The named end was accepted; where both have names, the one that has a listener's.
+        bool accepts = peer is null || (isNamed && (HasListener(node) || !HasListener(peer)));
+        Node server = accepts || peer!.Message.Name.Length == 0 ? node : peer;
+        Node? client = server == node ? peer : node;
+        Fd clientFd = client is null ? Passing(server) : client.Fd = Open(client);
+        if (client is { Message.Name.Length: > 0 })
+        {
+            names.Bind(clientFd, client.Message);
+        }
+
+        Fd listener = ListenerFor(server);
+        names.Connect(clientFd, server.Message, client?.Message.Id ?? server.Message.Id);
+        server.Fd = new Fd(Sys.Accept(listener.Number).OrThrow($"accept4 for {server}").Int32);
+        if (client is null)
+        {
+            server.GonePeer = clientFd;
+        }
+    }
+
+    private void MakePair(Node node, Node? peer)
+    {
+        int first;
+        int second;
+        using (BorrowedIdentity.OfHolder(context, node.Message.Id))
+        {
+            Sys.SocketPair(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC, 0, out first, out second).OrThrow($"socketpair(AF_UNIX, {node.Type}) of {node}");
+        }
+
+        node.Fd = new Fd(first);
+        var other = new Fd(second);
+        if (peer is null)
+        {
+            passing.Add(node.GonePeer = other);
+        }
+        else
+        {
+            peer.Fd = other;
+        }
+
+        foreach (Node each in peer is null ? [node] : (ReadOnlySpan<Node>)[node, peer])
+        {
+            if (each.Message.Name.Length > 0)
+            {
+                names.Bind(each.Fd!, each.Message);
+            }
+        }
+    }
+
+    private Fd Passing(Node node)
+    {
+        Fd fd = Open(node);
+        passing.Add(fd);
+        return fd;
+    }
+
+    private bool HasListener(Node node) => ListenerNode(node) is not null;
+
+    private Node? ListenerNode(Node node) => listeners.GetValueOrDefault((node.Type, node.Message.Name));
+
+    private Fd ListenerFor(Node server)
+    {
+        if (ListenerNode(server) is { } node)
+        {
+            return node.Fd!;
+        }
+
+        if (!passingListeners.TryGetValue((server.Type, server.Message.Name), out Fd? listener))
+        {
+            passingListeners.Add((server.Type, server.Message.Name), listener = Open(server));
+            names.BindForAMoment(listener, server.Message);
+            Listen(listener, server, 1);
+        }
+
+        return listener;
+    }
+
+    private void Connect(Node node, Node peer)
+    {
+        if (peer.Message.Name.Length == 0)
+        {
+            context.Log.LogWarning("{Socket}: connected to {Peer}, which has no name; left unconnected", node, peer);
+            return;
+        }
+
+        names.Connect(node.Fd!, peer.Message, node.Message.Id);
+    }
+
+    private int PendingOrder(Node node) => node.Peer!.Message.Pending.IndexOf(node.Message.Ino);
+
+    private static Fd? Sender(Node node) => node.GonePeer ?? (node.Role is Role.Connected or Role.PairedDatagram ? node.Peer!.Fd : null);
+
+    private Fd? NamedDatagram(ByteString name) => datagrams.GetValueOrDefault(name)?.Fd;
+
+    private void Finish()
+    {
+        foreach (Node node in nodes.Where(node => node.Message.HasShutdown && node.Message.Shutdown != SkShutdown.None && node.Role != Role.Orphan))
+        {
+            // READ, WRITE, BOTH are one more than SHUT_RD, SHUT_WR, SHUT_RDWR.
+            var how = (ShutdownHow)((int)node.Message.Shutdown - 1);
+            Sys.Shutdown(node.Fd!.Number, how).OrThrow($"shutdown({how}) of {node}");
+        }
+
+        foreach (Fd fd in passing.Concat(passingListeners.Values))
+        {
+            fd.Dispose();
+        }
+
+        names.Unlink();
+        foreach (Node node in nodes)
+        {
+            SocketOptions.Write(node.Fd!, node.Message.Opts);
+            FileOwner.RestoreFlags(node.Fd!, node.Message.Flags);
+            context.Files.Provide(node.Message.Id, node.Fd!);
+            node.Fd = null;
+        }
+    }
+
+    private enum Role
+    {
+        /// <summary>Made by socket(2), maybe with a name; a datagram socket is connected later.</summary>
+        Alone,
+        Listener,
+
+        /// <summary>A stream or packets, with its peer in the tree.</summary>
+        Connected,
+
+        /// <summary>Two datagram sockets, connected to each other, at least one of them without a name to connect to.</summary>
+        PairedDatagram,
+
+        /// <summary>Its peer is closed.</summary>
+        Orphan,
+
+        /// <summary>Connected, and not accepted yet.</summary>
+        Pending,
+
+        /// <summary>Not of the tree; kept for its name.</summary>
+        Outside,
+    }
+
+    private sealed class Node(UnixSkEntry message)
+    {
+        public UnixSkEntry Message { get; } = message;
+
+        public Node? Peer { get; set; }
+
+        public Fd? Fd { get; set; }
+
+        /// <summary>The other end, for as long as a closed peer is still needed to fill the queue.</summary>
+        public Fd? GonePeer { get; set; }
+
+        public List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> Queue { get; } = [];
+
+        public SocketType Type => (SocketType)Message.Type;
+
+        public bool IsDatagram => Type == SocketType.SOCK_DGRAM;
+
+        public Role Role => (TcpState)Message.State switch
+        {
+            _ when (Message.Uflags & External) != 0 => Role.Outside,
+            TcpState.TCP_LISTEN => Role.Listener,
+            TcpState.TCP_ESTABLISHED when Peer is null => Role.Orphan,
+            TcpState.TCP_ESTABLISHED when Peer.Message.State == (uint)TcpState.TCP_LISTEN => Role.Pending,
+            _ when Peer is null || Peer.Message.Peer != Message.Ino || (IsDatagram && Message.Name.Length > 0 && Peer.Message.Name.Length > 0) => Role.Alone,
+            _ => IsDatagram ? Role.PairedDatagram : Role.Connected,
+        };
+
+        public override string ToString() => $"unix socket {UnixSocket.NameText(Message.Name.Span)} (file {Message.Id})";
+    }
+}
