@@ -1,1 +1,45 @@
-return 0;
+using Firn.Cli;
+using Firn.Cli.Commands;
+using Firn.Cli.Talk;
+
+const string Version = "0.1.0";
+if (args is [DemoWorker.Verb, ..])
+{
+    return DemoWorker.Run();
+}
+
+Invocation invocation;
+try
+{
+    invocation = CommandLine.Parse(args);
+}
+catch (UsageException exception)
+{
+    StandardError.WriteLine($"firn: {exception.Message}");
+    return 1;
+}
+
+if (invocation.Version)
+{
+    // Tools that call criu look for the first line.
+    string name = Path.GetFileName(Environment.GetCommandLineArgs()[0]);
+    Console.Out.WriteLine(name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
+    return 0;
+}
+
+if (invocation.Help || invocation.Verb == "help")
+{
+    return HelpText.Print(invocation.Verb);
+}
+
+return Failure.Guard(
+    invocation.Verb,
+    () => invocation.Verb switch
+    {
+        "dump" => DumpCommand.Run(invocation),
+        "restore" => RestoreCommand.Run(invocation),
+        "check" => CheckCommand.Run(invocation),
+        "decode" => ImageCommands.Decode(invocation),
+        "encode" => ImageCommands.Encode(invocation),
+        _ => DemoCommand.Run(invocation),
+    });

@@ -99,7 +99,7 @@ public sealed class PageMap
             {
                 throw reader.Error(
                     ImageDiagnostic.BadPageMap,
-                    "a run has fields that this version does not know, so its pages may be stored otherwise; use the program that dumped them");
+                    "a run has fields that this version does not know, so its pages may be stored otherwise; use the program that made it");
             }
 
             runs.Add(new PageRun(run.Vaddr, run.HasNrPages ? run.NrPages : run.CompatNrPages, FlagsOf(run)));

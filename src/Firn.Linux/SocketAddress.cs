@@ -7,7 +7,9 @@ namespace Firn.Linux;
 /// <summary>Makes the bytes of socket addresses, for <see cref="Sys.Bind"/> and its kin.</summary>
 public static class SocketAddress
 {
-    /// <summary>struct sockaddr_un with a name as sock_diag gives it: a path with or without a terminator, or abstract with a leading 0.</summary>
+    /// <summary>
+    /// struct sockaddr_un with a name as sock_diag gives it: a path with or without a terminator, or abstract with a leading 0.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The name is longer than 108 bytes.</exception>
     public static byte[] Unix(ReadOnlySpan<byte> name)
     {

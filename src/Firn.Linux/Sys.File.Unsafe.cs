@@ -60,6 +60,16 @@ public static unsafe partial class Sys
         return Terminate(path, text) ? Kernel.Call(Sysno.mkdirat, directory, (nint)text, mode) : TooLong;
     }
 
+    /// <summary>faccessat(2): whether the caller may.</summary>
+    /// <param name="directory">A descriptor of the directory that a relative path starts from.</param>
+    /// <param name="path">The path.</param>
+    /// <param name="mode">4 read, 2 write, 1 search.</param>
+    public static SysResult AccessAt(int directory, string path, int mode)
+    {
+        byte* text = stackalloc byte[PathMax];
+        return Terminate(path, text) ? Kernel.Call(Sysno.faccessat, directory, (nint)text, mode) : TooLong;
+    }
+
     /// <summary>newfstatat(2).</summary>
     public static SysResult StatAt(int directory, string path, out FileStat stat, int flags = 0)
     {

@@ -6,7 +6,7 @@ public static unsafe partial class Sys
 {
     /// <summary>PAGEMAP_SCAN on a descriptor of /proc/PID/pagemap: which pages of a range are what (ioctl_pagemap_scan(2)).</summary>
     /// <param name="pagemap">The descriptor.</param>
-    /// <param name="arguments">Range, flags and categories; size and vector are filled in, and walk_end is set to where the scan ended.</param>
+    /// <param name="arguments">Range, flags and categories; size and vector are filled in, and walk_end tells where the scan ended.</param>
     /// <param name="regions">Room for what is found: when it is full, go on from walk_end.</param>
     /// <returns>How many regions were found.</returns>
     public static SysResult PagemapScan(int pagemap, ref PmScanArg arguments, Span<PageRegion> regions)

@@ -32,9 +32,9 @@ public static partial class Sys
     /// <summary>TIOCGPKT: whether a master is in packet mode.</summary>
     public static SysResult TerminalPacketMode(int master, out int enabled) => IoctlGet(master, TerminalIoctl.TIOCGPKT, out enabled);
 
-    /// <summary>TIOCGSID: the session of a terminal; from outside of it, through the master alone (ENOTTY otherwise).</summary>
+    /// <summary>TIOCGSID: the session of a terminal; from outside of it, through the master alone. ENOTTY if it has none.</summary>
     public static SysResult TerminalSession(int fd, out int session) => IoctlGet(fd, TerminalIoctl.TIOCGSID, out session);
 
-    /// <summary>TIOCGPGRP: the foreground process group; from outside of the session, through the master alone.</summary>
+    /// <summary>TIOCGPGRP: the foreground process group; from outside of the session, through the master alone. 0 for none.</summary>
     public static SysResult TerminalGroup(int fd, out int group) => IoctlGet(fd, TerminalIoctl.TIOCGPGRP, out group);
 }

@@ -39,7 +39,7 @@ internal sealed class EntryPoints
             }
         }
 
-        RemotePtr systemCall = vdso is null ? RemotePtr.Null : FindSystemCall(pid, vdso);
+        RemotePtr systemCall = vdso is null ? RemotePtr.Null : FindSystemCall(pid, new RemotePtr(vdso.Start));
         if (systemCall.Value == 0)
         {
             throw new TraceeBusyException(pid, "it has no vdso through which a system call could be made; it can't be saved");
@@ -54,19 +54,24 @@ internal sealed class EntryPoints
         };
     }
 
-    private static RemotePtr FindSystemCall(int pid, Mapping vdso)
+    /// <summary>Looks for the system call instruction of a vdso; null where there is none.</summary>
+    internal static RemotePtr FindSystemCall(int pid, RemotePtr vdso)
     {
-        byte[] bytes = new byte[vdso.Length];
-        if (Sys.ProcessVmRead(pid, vdso.Start, bytes).IsError)
+        // A vdso is two pages or less; what is read beyond the end of a shorter one fails, and the first page must do.
+        byte[] bytes = new byte[2 * Kernel.PageSize];
+        SysResult read = Sys.ProcessVmRead(pid, vdso.Value, bytes);
+        if (read.IsError)
         {
             return RemotePtr.Null;
         }
+
+        Array.Resize(ref bytes, read.Int32);
 
         for (int i = 0; i + 2 < bytes.Length; i++)
         {
             if (bytes[i] == 0x0f && bytes[i + 1] == 0x05 && LeadsToReturn(bytes.AsSpan(i + 2)))
             {
-                return new RemotePtr(vdso.Start + (ulong)i);
+                return vdso + (ulong)i;
             }
         }
 

@@ -4,6 +4,23 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Tracing;
 
+/// <summary>A frozen process that Firn is to go into.</summary>
+/// <param name="Pid">The process, as Firn sees it.</param>
+/// <param name="PidFd">A pidfd of it.</param>
+/// <param name="Mappings">Its mappings.</param>
+/// <param name="Status">Its /proc/PID/status.</param>
+/// <param name="Threads">Its threads, stopped and captured, the one to go in by first (the leader, where it lives).</param>
+/// <param name="OwnProcessId">The process id as the process's own pid namespace sees it.</param>
+/// <param name="OwnThreadIds">The thread ids, so seen, in the order of <paramref name="Threads"/>.</param>
+public sealed record EntryRequest(
+    int Pid,
+    Fd PidFd,
+    IReadOnlyList<Mapping> Mappings,
+    ProcStatus Status,
+    IReadOnlyList<Tracee> Threads,
+    int OwnProcessId,
+    IReadOnlyList<int> OwnThreadIds);
+
 /// <summary>A frozen process that Firn is in: a scratch that both see, and a way for each thread to make system calls.</summary>
 /// <remarks>
 /// <para>
@@ -19,26 +36,32 @@ public sealed class RemoteProcess : IDisposable
     private const int MainBatchSize = 1 << 20;
     private const int BelowFrame = 1024;
 
+    private readonly EntryRequest request;
     private readonly EntryPoints entry;
     private readonly Tracee first;
     private readonly int frameSize;
     private readonly byte[] stackBytes;
     private readonly List<Remote> threads = [];
     private readonly List<Tracee> changed = [];
+    private readonly List<Mapping> leftOver;
     private readonly Signal endSignal;
+    private SingleCall? call;
+    private int scratchFd;
+    private bool wasPopulated = true;
 
-    private RemoteProcess(int pid, Tracee first, EntryPoints entry, Signal endSignal)
+    private RemoteProcess(EntryRequest request)
     {
-        Pid = pid;
-        this.first = first;
-        this.entry = entry;
-        this.endSignal = endSignal;
+        this.request = request;
+        first = request.Threads[0];
+        entry = EntryPoints.Find(request.Pid, request.Mappings);
+        endSignal = ChooseEndSignal(request.Status, request.Threads);
+        leftOver = [.. request.Mappings.Where(IsScratch)];
         frameSize = HomeFrame.Size(first.Found!.ExtendedState.Length) + 64;
         stackBytes = new byte[frameSize + BelowFrame];
     }
 
     /// <summary>The process.</summary>
-    public int Pid { get; }
+    public int Pid => request.Pid;
 
     /// <summary>The memory shared with it.</summary>
     public Scratch Scratch { get; private set; } = null!;
@@ -54,37 +77,63 @@ public sealed class RemoteProcess : IDisposable
 
     private ulong WorkMask => ~(1UL << ((int)endSignal - 1));
 
-    /// <summary>Goes into a process.</summary>
-    /// <param name="pid">The process, as Firn sees it.</param>
-    /// <param name="pidFd">A pidfd of it.</param>
-    /// <param name="mappings">Its mappings.</param>
-    /// <param name="status">Its /proc/PID/status.</param>
-    /// <param name="tracees">Its threads, stopped and captured, the one to go in by first (the leader, where it lives).</param>
-    /// <param name="ownIds">The process id and the thread ids as the process's own pid namespace sees them.</param>
-    /// <exception cref="TraceeBusyException">The process is still on its way home from an earlier visit: let it go and come again.</exception>
-    /// <exception cref="RemoteCallException">A call failed: the process is as found.</exception>
-    public static RemoteProcess Enter(
-        int pid, Fd pidFd, IReadOnlyList<Mapping> mappings, ProcStatus status, IReadOnlyList<Tracee> tracees, (int Process, int[] Threads) ownIds)
+    /// <summary>Goes into processes, side by side.</summary>
+    /// <exception cref="TraceeBusyException">One is still on its way home from an earlier visit: let it go and come again.</exception>
+    /// <exception cref="RemoteCallException">A call failed. All processes are as found.</exception>
+    public static IReadOnlyList<RemoteProcess> Enter(IReadOnlyList<EntryRequest> requests)
     {
-        EntryPoints entry = EntryPoints.Find(pid, mappings);
-        Signal signal = ChooseEndSignal(status, tracees);
-        var process = new RemoteProcess(pid, tracees[0], entry, signal);
-        List<Mapping> leftOver = [.. mappings.Where(IsScratch)];
-        foreach (Tracee tracee in tracees)
+        List<RemoteProcess> processes = [];
+        foreach (EntryRequest request in requests)
         {
-            process.RefuseIfOnWayHome(tracee, leftOver);
+            var process = new RemoteProcess(request);
+            process.RefuseIfOnWayHome();
+            processes.Add(process);
         }
 
         try
         {
-            process.MapScratch(pidFd, tracees, ownIds, leftOver);
-            return process;
+            processes.ForEach(process => process.StartMemfd());
+            processes.ForEach(process => process.call!.PassEntry());
+            processes.ForEach(process => process.TakeMemfd());
+            processes.ForEach(process => process.call!.PassEntry());
+            processes.ForEach(process => process.TakeMapping());
+            processes.ForEach(process => process.FinishEntry());
+            return processes;
         }
         catch
         {
-            process.Leave();
+            Leave(processes);
             throw;
         }
+    }
+
+    /// <summary>Goes out of processes, side by side: see <see cref="Leave()"/>. What is gone meanwhile is passed over.</summary>
+    /// <returns>The tasks that were found gone.</returns>
+    public static IReadOnlyList<TraceeLostException> Leave(IReadOnlyList<RemoteProcess> processes)
+    {
+        List<TraceeLostException> lost = [];
+        List<RemoteProcess> leaving = [.. processes];
+        foreach (Action<RemoteProcess> step in (ReadOnlySpan<Action<RemoteProcess>>)
+            [p => p.StartLeaving(), p => p.PassUnmap(), p => p.FinishUnmap(), p => p.FinishLeaving()])
+        {
+            leaving.RemoveAll(process =>
+            {
+                try
+                {
+                    step(process);
+                    return false;
+                }
+                catch (TraceeLostException gone)
+                {
+                    lost.Add(gone);
+                    process.changed.Clear();
+                    process.Dispose();
+                    return true;
+                }
+            });
+        }
+
+        return lost;
     }
 
     /// <summary>Whether a mapping is a scratch of Firn's, of this visit or one that a killed Firn left behind.</summary>
@@ -94,26 +143,10 @@ public sealed class RemoteProcess : IDisposable
     /// <exception cref="TraceeLostException">The process is gone.</exception>
     public void Leave()
     {
-        try
+        IReadOnlyList<TraceeLostException> lost = Leave([this]);
+        if (lost.Count > 0)
         {
-            // All but the first wait in the stop where their last batch ended, and go home from there.
-            foreach (Tracee tracee in changed)
-            {
-                if (tracee != first)
-                {
-                    PutBack(tracee);
-                }
-            }
-
-            if (changed.Contains(first))
-            {
-                LeaveFirst();
-            }
-        }
-        finally
-        {
-            changed.Clear();
-            Dispose();
+            throw lost[0];
         }
     }
 
@@ -144,32 +177,32 @@ public sealed class RemoteProcess : IDisposable
         return Signal.SIGURG;
     }
 
-    private void RefuseIfOnWayHome(Tracee tracee, List<Mapping> leftOver)
+    private void RefuseIfOnWayHome()
     {
-        UserRegs registers = tracee.Found!.Registers;
         ulong bottom = entry.StackBottom.Value;
-        bool inFrame = registers.rsp >= bottom && registers.rsp < bottom + (ulong)(frameSize + BelowFrame);
-        bool inScratch = leftOver.Exists(mapping => Within(mapping, registers.rsp) || Within(mapping, registers.rip));
-        if (inFrame || inScratch)
+        foreach (Tracee tracee in request.Threads)
         {
-            throw new TraceeBusyException(tracee.Tid, "it is still on its way home from an earlier visit; it was let go, and will be there in a moment");
+            UserRegs registers = tracee.Found!.Registers;
+            bool inFrame = registers.rsp >= bottom && registers.rsp < bottom + (ulong)stackBytes.Length;
+            bool inScratch = leftOver.Exists(mapping => Within(mapping, registers.rsp) || Within(mapping, registers.rip));
+            if (inFrame || inScratch)
+            {
+                throw new TraceeBusyException(
+                    tracee.Tid, "it is still on its way home from an earlier visit; it was let go, and will be there in a moment: try again");
+            }
         }
 
         static bool Within(Mapping mapping, ulong address) => address >= mapping.Start && address < mapping.End;
     }
 
-    private void MapScratch(Fd pidFd, IReadOnlyList<Tracee> tracees, (int Process, int[] Threads) ownIds, List<Mapping> leftOver)
+    private void StartMemfd()
     {
-        ThreadState found = first.Found!;
-        RemotePtr stackPointer = default;
-        bool wasPopulated = true;
         ulong name = entry.SystemCall.Value;
         if (HasWayHome)
         {
             wasPopulated = IsPopulated();
             Sys.ProcessVmRead(Pid, entry.StackBottom.Value, stackBytes).OrThrow($"process_vm_readv({Pid}, stack)");
             WriteStackFrame();
-            stackPointer = StackFrame;
 
             // The name of the scratch lies below the frame meanwhile; without a stack any bytes of the vdso will do.
             name = entry.StackBottom.Value;
@@ -177,17 +210,25 @@ public sealed class RemoteProcess : IDisposable
         }
 
         changed.Add(first);
-        int scratchFd = (int)Require(
-            SingleCall.Make(first, found.Registers, entry.SystemCall, stackPointer, WorkMask, Sysno.memfd_create, name, 1), "memfd_create(firn-scratch)");
-        int areas = (frameSize + BelowFrame + ThreadBatchSize + 128) * tracees.Count;
+        call = Single(WorkMask, Sysno.memfd_create, name, 1).Start();
+    }
+
+    private void TakeMemfd()
+    {
+        scratchFd = (int)Require(call!.Finish(), "memfd_create(firn-scratch)");
+        int areas = (frameSize + BelowFrame + ThreadBatchSize + 128) * request.Threads.Count;
         int size = (Kernel.PageSize + areas + MainBatchSize + Kernel.PageSize - 1) & ~(Kernel.PageSize - 1);
-        Scratch = Scratch.Adopt(new Fd(Sys.PidfdGetFd(pidFd.Number, scratchFd).OrThrow($"pidfd_getfd({Pid}, {scratchFd})").Int32), size);
-        ulong address = (ulong)Require(
-            SingleCall.Make(first, found.Registers, entry.SystemCall, stackPointer, null, Sysno.mmap, 0, (ulong)size, 7, 1, (ulong)scratchFd, 0), "mmap(firn-scratch)");
+        Scratch = Scratch.Adopt(new Fd(Sys.PidfdGetFd(request.PidFd.Number, scratchFd).OrThrow($"pidfd_getfd({Pid}, {scratchFd})").Int32), size);
+        call = Single(null, Sysno.mmap, 0, (ulong)size, 7, 1, (ulong)scratchFd, 0).Start();
+    }
+
+    private void TakeMapping()
+    {
+        ulong address = (ulong)Require(call!.Finish(), "mmap(firn-scratch)");
         Scratch.Address = new RemotePtr(address);
-        for (int i = 0; i < tracees.Count; i++)
+        for (int i = 0; i < request.Threads.Count; i++)
         {
-            threads.Add(MakeRemote(tracees[i], ownIds.Process, ownIds.Threads[i], i == 0 ? MainBatchSize : ThreadBatchSize));
+            threads.Add(MakeRemote(request.Threads[i], request.OwnThreadIds[i], i == 0 ? MainBatchSize : ThreadBatchSize));
         }
 
         RemoteBatch batch = threads[0].Batch;
@@ -195,7 +236,10 @@ public sealed class RemoteProcess : IDisposable
         batch.Call(Sysno.close, scratchFd);
         batch.Try(Sysno.mprotect, address, Kernel.PageSize, (int)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_EXEC));
         batch.Try(
-            Sysno.mprotect, address + Kernel.PageSize, size - Kernel.PageSize, (int)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE));
+            Sysno.mprotect,
+            address + Kernel.PageSize,
+            Scratch.Size - Kernel.PageSize,
+            (int)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE));
         foreach (Mapping mapping in leftOver)
         {
             batch.Try(Sysno.munmap, mapping.Start, mapping.Length);
@@ -206,14 +250,22 @@ public sealed class RemoteProcess : IDisposable
             batch.Try(Sysno.madvise, entry.StackBottom, (stackBytes.Length + Kernel.PageSize - 1) & -Kernel.PageSize, (int)MemoryAdvice.MADV_DONTNEED);
         }
 
-        batch.Run("enter");
+        batch.Start("enter");
+    }
+
+    private void FinishEntry()
+    {
+        threads[0].Batch.Finish();
         if (HasWayHome && wasPopulated)
         {
             RestoreStack();
         }
     }
 
-    private Remote MakeRemote(Tracee tracee, int processId, int threadId, int batchSize)
+    private SingleCall Single(ulong? mask, Sysno nr, params ReadOnlySpan<ulong> arguments)
+        => new(first, first.Found!.Registers, entry.SystemCall, HasWayHome ? StackFrame : RemotePtr.Null, mask, nr, arguments);
+
+    private Remote MakeRemote(Tracee tracee, int threadId, int batchSize)
     {
         ScratchArea frameArea = Scratch.Allocate(BelowFrame + frameSize);
         ScratchArea batchArea = Scratch.Allocate(batchSize);
@@ -232,39 +284,66 @@ public sealed class RemoteProcess : IDisposable
             changed.Add(tracee);
         }
 
-        return new Remote(tracee, Scratch, found.Registers, frame, frameOffset, batchArea, endSignal, processId, threadId);
+        return new Remote(tracee, Scratch, found.Registers, frame, frameOffset, batchArea, endSignal, request.OwnProcessId, threadId);
     }
 
-    private void LeaveFirst()
+    private void StartLeaving()
     {
-        ThreadState found = first.Found!;
-        RemotePtr stackPointer = default;
+        // All but the first wait in the stop where their last batch ended, and go home from there.
+        foreach (Tracee tracee in changed)
+        {
+            if (tracee != first)
+            {
+                PutBack(tracee);
+            }
+        }
+
+        call = null;
         if (Scratch is not null && Scratch.Address.Value != 0)
         {
             if (HasWayHome)
             {
                 WriteStackFrame();
-                stackPointer = StackFrame;
             }
 
-            SingleCall.Make(
-                first, found.Registers, entry.SystemCall, stackPointer, WorkMask, Sysno.munmap, Scratch.Address.Value, (ulong)Scratch.Size);
+            call = Single(WorkMask, Sysno.munmap, Scratch.Address.Value, (ulong)Scratch.Size).Start();
+        }
+    }
+
+    private void PassUnmap() => call?.PassEntry();
+
+    private void FinishUnmap()
+    {
+        call?.Finish();
+        if (!changed.Contains(first))
+        {
+            return;
         }
 
         // A thread in the exit of a system call would not have an interrupted call of its own restarted: that takes a stop on the way to
         // user mode (kernel/signal.c, arch/x86/kernel/signal.c). No instruction of the task runs in between.
         first.Interrupt();
         first.Resume();
-        while (!first.WaitForStop().IsEventStop)
+    }
+
+    private void FinishLeaving()
+    {
+        if (changed.Contains(first))
         {
-            first.Resume();
+            while (!first.WaitForStop().IsEventStop)
+            {
+                first.Resume();
+            }
+
+            PutBack(first);
+            if (HasWayHome)
+            {
+                RestoreStack();
+            }
         }
 
-        PutBack(first);
-        if (HasWayHome)
-        {
-            RestoreStack();
-        }
+        changed.Clear();
+        Dispose();
     }
 
     // The mask first: until the registers are back, a dead tracer leaves a frame that holds it.

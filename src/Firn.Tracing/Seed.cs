@@ -71,7 +71,7 @@ public static partial class Seed
             tracee.Resume();
         }
 
-        long mapped = SingleCall.Make(
+        long mapped = new SingleCall(
             tracee,
             tracee.GetRegisters(),
             SystemCall,
@@ -83,13 +83,34 @@ public static partial class Seed
             7,
             (ulong)(MapFlags.MAP_SHARED | MapFlags.MAP_FIXED_NOREPLACE),
             (ulong)scratchFd,
-            0);
+            0).Make();
         if (mapped != (long)scratch.Address.Value)
         {
             throw new RemoteCallException(tracee.Tid, $"mmap({scratch.Address}, {scratch.Size}, firn-scratch)", (Errno)(-mapped), "seed");
         }
 
         return (tracee, Errno.None);
+    }
+
+    /// <summary>Unmaps the scratch from a task that is done: the last call that it makes for Firn, through its own vdso.</summary>
+    /// <param name="remote">The task's leader.</param>
+    /// <param name="vdso">Where the task's vdso lies; null where it has none, and the scratch stays.</param>
+    /// <param name="scratch">The scratch.</param>
+    public static void Unmap(Remote remote, RemotePtr vdso, Scratch scratch)
+    {
+        if (vdso.Value == 0)
+        {
+            return;
+        }
+
+        RemotePtr instruction = EntryPoints.FindSystemCall(remote.Tracee.Tid, vdso);
+        long result = new SingleCall(
+            remote.Tracee, remote.Tracee.GetRegisters(), instruction, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size)
+            .Make();
+        if (result < 0)
+        {
+            throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
+        }
     }
 
     private static Fd MakeProgram()

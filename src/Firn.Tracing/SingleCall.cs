@@ -3,9 +3,14 @@ using Firn.Linux.Abi;
 namespace Firn.Tracing;
 
 /// <summary>One system call by ptrace alone, through an instruction that the task has anyway: the way in, before there is a scratch.</summary>
-internal static class SingleCall
+/// <remarks>In three steps, so that those of many tasks run side by side: <see cref="Start"/>, <see cref="PassEntry"/>, <see cref="Finish"/>.</remarks>
+internal sealed class SingleCall
 {
-    /// <summary>Lets a stopped thread make one call.</summary>
+    private readonly Tracee tracee;
+    private readonly UserRegs registers;
+    private readonly ulong? mask;
+
+    /// <summary>Prepares a call of a stopped thread.</summary>
     /// <param name="tracee">The thread; PTRACE_O_TRACESYSGOOD is set.</param>
     /// <param name="from">The registers to start from.</param>
     /// <param name="instruction">The address of a `syscall` instruction.</param>
@@ -13,12 +18,12 @@ internal static class SingleCall
     /// <param name="mask">The signal mask during the call, or null when it is set already.</param>
     /// <param name="nr">The call's number.</param>
     /// <param name="arguments">Up to six arguments.</param>
-    /// <returns>The value, or -errno.</returns>
-    /// <exception cref="TraceeLostException">The task is gone.</exception>
-    public static long Make(
+    public SingleCall(
         Tracee tracee, in UserRegs from, RemotePtr instruction, RemotePtr stackPointer, ulong? mask, Sysno nr, params ReadOnlySpan<ulong> arguments)
     {
-        UserRegs registers = from;
+        this.tracee = tracee;
+        this.mask = mask;
+        registers = from;
         registers.rip = instruction.Value;
         registers.rsp = stackPointer.Value == 0 ? registers.rsp : stackPointer.Value;
         registers.rax = (ulong)nr;
@@ -30,14 +35,26 @@ internal static class SingleCall
         registers.r10 = arguments.Length > 3 ? arguments[3] : 0;
         registers.r8 = arguments.Length > 4 ? arguments[4] : 0;
         registers.r9 = arguments.Length > 5 ? arguments[5] : 0;
+    }
+
+    /// <summary>Starts the call. The registers first: they lead home, and the frame holds the mask.</summary>
+    public SingleCall Start()
+    {
         tracee.SetRegisters(registers);
         if (mask is ulong blocked)
         {
             tracee.SetSignalMask(blocked);
         }
 
-        // A task that was stopped by a signal traps once more before the call; a PTRACE_INTERRUPT may still be on its way.
         tracee.Resume(PtraceRequest.PTRACE_SYSCALL);
+        return this;
+    }
+
+    /// <summary>Waits for the entry of the call, and lets the task go on.</summary>
+    /// <exception cref="TraceeLostException">The task is gone.</exception>
+    public SingleCall PassEntry()
+    {
+        // A task that was stopped by a signal traps once more before the call; a PTRACE_INTERRUPT may still be on its way.
         while (!tracee.WaitForStop().IsSystemCallStop)
         {
             tracee.SetRegisters(registers);
@@ -45,6 +62,14 @@ internal static class SingleCall
         }
 
         tracee.Resume(PtraceRequest.PTRACE_SYSCALL);
+        return this;
+    }
+
+    /// <summary>Waits for the exit of the call.</summary>
+    /// <returns>The value, or -errno.</returns>
+    /// <exception cref="TraceeLostException">The task is gone.</exception>
+    public long Finish()
+    {
         while (!tracee.WaitForStop().IsSystemCallStop)
         {
             tracee.Resume(PtraceRequest.PTRACE_SYSCALL);
@@ -52,4 +77,8 @@ internal static class SingleCall
 
         return (long)tracee.GetRegisters().rax;
     }
+
+    /// <summary>Makes the call whole.</summary>
+    /// <returns>The value, or -errno.</returns>
+    public long Make() => Start().PassEntry().Finish();
 }

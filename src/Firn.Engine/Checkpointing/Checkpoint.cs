@@ -19,6 +19,6 @@ internal static class Checkpoint
         using FrozenTree tree = clock.Run("freeze", () => Freeze.Run(plan));
         using DumpedTree dumped = clock.Run("dump", () => Dump.Run(plan, tree, clock));
         clock.Run("thaw or kill", () => ThawOrKill.Run(plan, tree, dumped));
-        return clock.Run("post-dump", () => PostDump.Run(plan, tree, dumped, clock));
+        return clock.Run("post-dump", () => PostDump.Run(tree, dumped, clock));
     }
 }

@@ -25,6 +25,15 @@ internal sealed class DumpContext
     /// <summary>The open file descriptions of the tree, with their ids.</summary>
     public required OpenFileTable Files { get; init; }
 
+    /// <summary>Counts of pages.</summary>
+    public PageStatistics PageStatistics { get; } = new();
+
+    /// <summary>Files that were written so far into the images directory, by name relative to it: taken away should the dump fail.</summary>
+    public List<string> WrittenFiles { get; } = [];
+
+    /// <summary>Tells how far the dump has come; null in an examination.</summary>
+    public PhaseClock? Clock { get; set; }
+
     /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
     public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);
 }

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Events;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Sockets;
 using Firn.Images;
 
@@ -19,7 +20,11 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new MemfdFile(),
+        new Pipe(),
+        new Fifo(),
         new UnsupportedFile(),
+        new RegularFile(),
     ];
 
     /// <summary>The kind of a type in files.img.</summary>

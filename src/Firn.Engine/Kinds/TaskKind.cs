@@ -14,6 +14,14 @@ internal abstract class TaskKind
 {
     // ---- dump
 
+    /// <summary>
+    /// Says what of a task would make the dump fail, into <see cref="DumpContext.Problems"/>. Called before anything is written or changed,
+    /// also for zombies and by `check --pid`: only /proc and ptrace may be asked.
+    /// </summary>
+    public virtual void Examine(DumpContext context, DumpedTask task)
+    {
+    }
+
     /// <summary>Saves what a process has once: into its messages, what /proc and ptrace tell; by the batch, what only it can tell.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="task">The process. Not called for zombies.</param>

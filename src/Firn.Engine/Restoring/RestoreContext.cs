@@ -21,6 +21,9 @@ internal sealed class RestoreContext
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
 
+    /// <summary>Tells how far the restore has come.</summary>
+    public PhaseClock? Clock { get; set; }
+
     /// <summary>What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.</summary>
     public Stack<Action> Undo { get; } = new();
 }

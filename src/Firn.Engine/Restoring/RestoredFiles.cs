@@ -18,6 +18,9 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     /// <summary>The first number of Firn's own region; all above are closed in the tasks in the end.</summary>
     public int FirstNumber { get; } = firstNumber;
 
+    /// <summary>What kinds remember during this restore.</summary>
+    public StateBag State { get; } = new();
+
     /// <summary>All entries of files.img, by id.</summary>
     public IReadOnlyDictionary<uint, FileEntry> Entries => entries;
 

@@ -30,7 +30,7 @@ internal sealed class DumpedTask : IDisposable
     public ProcStatus Status { get; set; } = null!;
 
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
-    public bool IsZombie => Stat.State == 'Z';
+    public bool IsZombie => Stat?.State == TaskState.Zombie;
 
     /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
     public List<Mapping> Mappings { get; set; } = [];

@@ -51,17 +51,10 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
         }
 
         isOver = true;
-        foreach (DumpedTask task in Tasks)
+        foreach (TraceeLostException lost in RemoteProcess.Leave([.. Tasks.Select(task => task.Remote).OfType<RemoteProcess>()]))
         {
-            try
-            {
-                task.Remote?.Leave();
-            }
-            catch (TraceeLostException lost)
-            {
-                // It was killed by someone else meanwhile: there is no one left to put back.
-                log.LogWarning("thaw: {Message}", lost.Message);
-            }
+            // It was killed by someone else meanwhile: there is no one left to put back.
+            log.LogWarning("thaw: {Message}", lost.Message);
         }
 
         foreach (DumpedTask task in Tasks)

@@ -6,6 +6,9 @@ namespace Firn.Engine.Tree;
 /// <summary>A process that a restore makes, and the messages that say how.</summary>
 internal sealed class RestoredTask
 {
+    /// <summary>The task_state of a zombie in its core.</summary>
+    public const uint DeadState = 2;
+
     /// <summary>Its row in pstree.img.</summary>
     public required PstreeEntry Entry { get; init; }
 
@@ -40,7 +43,7 @@ internal sealed class RestoredTask
     public IReadOnlyList<FdinfoEntry> Descriptors { get; init; } = [];
 
     /// <summary>Whether it is to end up a zombie.</summary>
-    public bool IsZombie => Core.Tc.TaskState == 2;
+    public bool IsZombie => Core.Tc.TaskState == DeadState;
 }
 
 /// <summary>A thread that a restore makes.</summary>

@@ -97,7 +97,8 @@ public struct UnixDiagMsg
 }
 
 /// <summary>struct inet_diag_sockid (include/uapi/linux/inet_diag.h); ports and addresses in network order.</summary>
-[StructLayout(LayoutKind.Sequential)]
+/// <remarks>The cookie is two words of 32 bits in C, and aligned as they are.</remarks>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
 public struct InetDiagSockid
 {
     public ushort idiag_sport;

@@ -20,7 +20,10 @@ public sealed class UnixSocketInfo
     /// <summary>A number that tells it from a later socket with the same inode number.</summary>
     public ulong Cookie { get; init; }
 
-    /// <summary>The name as it was bound: a path, maybe relative, with a terminator; or abstract with a leading 0 and no terminator; null for none.</summary>
+    /// <summary>
+    /// The name as it was bound: a path, maybe relative, with a terminator; or abstract with a leading 0 and no terminator; null for
+    /// none.
+    /// </summary>
     public byte[]? Name { get; private set; }
 
     /// <summary>The inode number of the file that it is bound to; 0 for none.</summary>
@@ -32,7 +35,9 @@ public sealed class UnixSocketInfo
     /// <summary>The peer's inode number: null if it isn't connected, 0 if the peer is closed or wasn't accepted yet.</summary>
     public ulong? PeerInode { get; private set; }
 
-    /// <summary>A listening socket's pending connections in the order of accept, by the client's inode number; 0 for a client that is closed.</summary>
+    /// <summary>
+    /// A listening socket's pending connections in the order of accept, by the client's inode number; 0 for a client that is closed.
+    /// </summary>
     public ulong[] PendingClients { get; private set; } = [];
 
     /// <summary>Bytes to be read; of a listening socket, pending connections.</summary>

@@ -7,7 +7,7 @@ namespace Firn.Linux.Procfs;
 public static class Auxv
 {
     /// <summary>Reads the vector as its words.</summary>
-    /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the process is gone, EACCES if it may not be traced.</exception>
+    /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the process is gone, EACCES if it may not be read.</exception>
     public static ulong[] Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/auxv"));
 
     /// <summary>Gives the bytes of auxv as words.</summary>

@@ -221,5 +221,8 @@ internal ref struct ByteReader(ReadOnlySpan<byte> text)
 
     [DoesNotReturn]
     private readonly void Fail(string wanted)
-        => throw new FormatException($"text of /proc: wanted {wanted}, found '{Encoding.UTF8.GetString(rest[..Math.Min(rest.Length, 80)])}'");
+    {
+        string found = Encoding.UTF8.GetString(rest[..Math.Min(rest.Length, 80)]);
+        throw new FormatException($"text of /proc: wanted {wanted}, found '{found}'");
+    }
 }

@@ -20,7 +20,9 @@ public sealed class FdInfo
     /// <summary>Flags as of F_GETFL, and O_CLOEXEC if the descriptor has it.</summary>
     public OpenFlags Flags { get; private set; }
 
-    /// <summary>The id of the mount, as in mountinfo; one that isn't there belongs to another namespace, or is detached or internal.</summary>
+    /// <summary>
+    /// The id of the mount, as in mountinfo; one that isn't there belongs to another namespace, or is detached or internal.
+    /// </summary>
     public int MountId { get; private set; }
 
     /// <summary>The inode number.</summary>

@@ -24,8 +24,8 @@ public enum FileLockKind
 
 /// <summary>A lock on a file: a line of /proc/locks, or a <c>lock:</c> line of fdinfo.</summary>
 /// <remarks>
-/// Kernel: fs/locks.c, lock_get_status(); proc_locks(5). In fdinfo stand the locks of that open file description, and the POSIX locks of the
-/// process whose fdinfo is read. Who waits for a lock stands in /proc/locks alone.
+/// Kernel: fs/locks.c, lock_get_status(); proc_locks(5). In fdinfo stand the locks of that open file description, and the POSIX locks
+/// of the process whose fdinfo is read. Who waits for a lock stands in /proc/locks alone.
 /// </remarks>
 public sealed record FileLock
 {

@@ -36,8 +36,8 @@ public sealed class Mapping
     public ulong Inode { get; init; }
 
     /// <summary>
-    /// The path as it is seen from the root of the reader, a name in brackets, or the empty string. A newline is decoded from <c>\012</c>; a
-    /// name that has those four characters itself can't be told from it. Where it matters, <c>/proc/PID/map_files</c> has the exact name.
+    /// The path as it is seen from the root of the reader, a name in brackets, or the empty string. A newline is decoded from <c>\012</c>;
+    /// a name that has those four characters itself can't be told from it. Where it matters, <c>/proc/PID/map_files</c> has the exact name.
     /// </summary>
     public string Name { get; init; } = string.Empty;
 

@@ -18,7 +18,10 @@ public sealed class MountEntry
     /// <summary>The minor number of the file system's device.</summary>
     public uint DevMinor { get; init; }
 
-    /// <summary>What of the file system is mounted: a path in it. One that was unlinked ends in <c>//deleted</c>; of nsfs it is <c>net:[4026531833]</c>.</summary>
+    /// <summary>
+    /// What of the file system is mounted: a path in it. One that was unlinked ends in <c>//deleted</c>; of nsfs it is
+    /// <c>net:[4026531833]</c>.
+    /// </summary>
     public string Root { get; init; } = string.Empty;
 
     /// <summary>Where it is mounted, from the root directory of the process.</summary>

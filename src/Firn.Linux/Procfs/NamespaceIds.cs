@@ -15,7 +15,8 @@ namespace Firn.Linux.Procfs;
 /// <param name="User">user.</param>
 /// <param name="Uts">uts.</param>
 public sealed record NamespaceIds(
-    ulong Cgroup, ulong Ipc, ulong Mount, ulong Network, ulong Pid, ulong PidForChildren, ulong Time, ulong TimeForChildren, ulong User, ulong Uts)
+    ulong Cgroup, ulong Ipc, ulong Mount, ulong Network, ulong Pid, ulong PidForChildren, ulong Time, ulong TimeForChildren, ulong User,
+    ulong Uts)
 {
     /// <summary>Reads the namespaces of a process, or of a thread by its id.</summary>
     /// <exception cref="LinuxException">They can't be read: ENOENT if the process is gone, EACCES if it may not be traced.</exception>

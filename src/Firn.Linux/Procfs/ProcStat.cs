@@ -29,7 +29,9 @@ public sealed class ProcStat
     /// <summary>The session.</summary>
     public int Session { get; init; }
 
-    /// <summary>The controlling terminal as an old-style device number (major in bits 15 to 8, minor in 31 to 20 and 7 to 0); 0 for none.</summary>
+    /// <summary>
+    /// The controlling terminal as an old-style device number (major in bits 15 to 8, minor in 31 to 20 and 7 to 0); 0 for none.
+    /// </summary>
     public int TtyNumber { get; init; }
 
     /// <summary>The foreground process group of the controlling terminal; -1 for none.</summary>

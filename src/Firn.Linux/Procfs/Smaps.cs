@@ -1,7 +1,9 @@
 namespace Firn.Linux.Procfs;
 
 /// <summary>What the kernel notes of a mapping beside its protection: the two-letter codes of VmFlags in /proc/PID/smaps.</summary>
-/// <remarks>Kernel: fs/proc/task_mmu.c, show_smap_vma_flags(), in its order. The numbers are Firn's own, not the kernel's VM_* bits.</remarks>
+/// <remarks>
+/// Kernel: fs/proc/task_mmu.c, show_smap_vma_flags(), in its order. The numbers are Firn's own, not the kernel's VM_* bits.
+/// </remarks>
 [Flags]
 public enum VmFlags : ulong
 {

@@ -93,7 +93,8 @@ public class MapsTests
         List<MappingFlags> flags = Smaps.Parse(text);
         Assert.Equal(3, flags.Count);
         Assert.Equal(
-            new MappingFlags(0x55de727f8000, 0x55de727f9000, VmFlags.Read | VmFlags.MayRead | VmFlags.MayWrite | VmFlags.MayExecute), flags[0]);
+            new MappingFlags(0x55de727f8000, 0x55de727f9000, VmFlags.Read | VmFlags.MayRead | VmFlags.MayWrite | VmFlags.MayExecute),
+            flags[0]);
         Assert.Equal(
             VmFlags.Read | VmFlags.Write | VmFlags.MayRead | VmFlags.MayWrite | VmFlags.MayExecute | VmFlags.GrowsDown | VmFlags.Account
                 | VmFlags.UserfaultWriteProtect | VmFlags.MaybeGuard | VmFlags.Unknown,

@@ -1,0 +1,132 @@
+using Firn.Engine.Kinds;
+using Firn.Engine.Memory;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Tracing;
+
+namespace Firn.Engine.Checkpointing;
+
+/// <summary>The third phase: everything is collected, then refused as a whole or written.</summary>
+internal static class Dump
+{
+    /// <summary>Dumps a frozen tree.</summary>
+    /// <returns>What was dumped: memory on disk, messages still in Firn's memory.</returns>
+    /// <exception cref="UnsupportedResourceException">Something can't be saved: nothing was written, nothing touched.</exception>
+    public static DumpedTree Run(DumpPlan plan, FrozenTree tree, PhaseClock clock)
+    {
+        DumpContext context = Collect(plan.Options, plan.Log, tree);
+        context.Clock = clock;
+        var dumped = new DumpedTree(context, plan.Directory);
+        try
+        {
+            context.Problems.ThrowIfAny();
+            dumped.Withdraw();
+            Enter(tree);
+            DumpTasks(context);
+            context.Files.Dump(context);
+            MemoryDump.WritePages(context);
+            context.Problems.ThrowIfAny();
+            TreeImages.Add(context);
+            return dumped;
+        }
+        catch
+        {
+            dumped.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Collects what can be seen from outside, and everything that stands in the way. Touches nothing.</summary>
+    public static DumpContext Collect(DumpOptions options, Microsoft.Extensions.Logging.ILogger log, FrozenTree tree)
+    {
+        var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable() };
+        context.Tasks.AddRange(tree.Tasks);
+        Examination.ExamineTree(context);
+        foreach (TaskKind kind in TaskKinds.All)
+        {
+            foreach (DumpedTask task in tree.Tasks)
+            {
+                kind.Examine(context, task);
+            }
+        }
+
+        context.Files.Collect(context);
+        MemoryDump.Collect(context);
+        return context;
+    }
+
+    private static void Enter(FrozenTree tree)
+    {
+        List<DumpedTask> living = [.. tree.Tasks.Where(task => !task.IsZombie)];
+        IReadOnlyList<RemoteProcess> processes = RemoteProcess.Enter(
+        [
+            .. living.Select(task => new EntryRequest(
+                task.Pid,
+                task.PidFd,
+                task.Mappings,
+                task.Status,
+                [.. task.Threads.Select(thread => thread.Tracee!)],
+                task.Pid,
+                [.. task.Threads.Select(thread => thread.Tid)])),
+        ]);
+        for (int i = 0; i < living.Count; i++)
+        {
+            DumpedTask task = living[i];
+            task.Remote = processes[i];
+            for (int k = 0; k < task.Threads.Count; k++)
+            {
+                task.Threads[k].Remote = processes[i].Threads[k];
+            }
+        }
+    }
+
+    // All kinds of a thread queue into one batch; the batches of all threads run side by side.
+    private static void DumpTasks(DumpContext context)
+    {
+        List<RemoteBatch> started = [];
+        foreach (DumpedTask task in context.Tasks)
+        {
+            foreach (DumpedThread thread in task.Threads)
+            {
+                if (thread.Remote is not Remote remote)
+                {
+                    continue;
+                }
+
+                foreach (TaskKind kind in TaskKinds.All)
+                {
+                    if (thread == task.Leader)
+                    {
+                        kind.DumpTask(context, task, remote.Batch);
+                    }
+
+                    kind.DumpThread(context, thread, remote.Batch);
+                }
+
+                remote.Batch.Start("dump");
+                started.Add(remote.Batch);
+            }
+        }
+
+        // Each is waited for, also after one has failed: none may be left running when its thread is let go.
+        List<Exception> failures = [];
+        foreach (RemoteBatch batch in started)
+        {
+            try
+            {
+                batch.Finish();
+            }
+            catch (Exception failure) when (failure is RemoteCallException or TraceeLostException)
+            {
+                failures.Add(failure);
+            }
+        }
+
+        if (failures.Count > 0)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failures[0]);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using Firn.Engine.Tree;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Checkpointing;
+
+/// <summary>A dry run of a dump: everything that would stand in the way, at once, without harm.</summary>
+internal static class Examination
+{
+    /// <summary>Freezes a tree for a moment, looks at all of it from outside, and lets it run on.</summary>
+    public static IReadOnlyList<Problem> Run(DumpOptions options, ILogger log)
+    {
+        using DumpPlan plan = PreDump.Run(options, log);
+        using FrozenTree tree = Freeze.Run(plan);
+        DumpContext context = Dump.Collect(options, log, tree);
+        context.Files.Dispose();
+        return context.Problems.All;
+    }
+
+    /// <summary>What of the tree itself can't be saved: sessions and groups that reach outside, leaders that are gone.</summary>
+    public static void ExamineTree(DumpContext context)
+    {
+        DumpedTask root = context.Tasks[0];
+        foreach (DumpedTask task in context.Tasks)
+        {
+            int session = task.Stat.Session;
+            int group = task.Stat.ProcessGroup;
+            if (task.IsZombie && task.Threads.Exists(thread => thread.Tid != task.Pid))
+            {
+                context.Problems.Add(
+                    "dead-leader", task.Pid, "thread group", "its leader has exited while other threads run", "end the process, or let its threads end first");
+            }
+
+            // Session and group 0: from outside of this pid namespace.
+            if (!IsInTree(context, session))
+            {
+                if (!context.Options.ShellJob || session != root.Stat.Session)
+                {
+                    context.Problems.Add(
+                        "session",
+                        task.Pid,
+                        $"session {session}",
+                        task == root || session == root.Stat.Session
+                            ? "its leader is outside the tree: the task was started from a shell or by another program of its session"
+                            : "its leader has exited",
+                        "start it with setsid, or use --shell-job at dump and restore");
+                }
+            }
+            else if (!IsInTree(context, group))
+            {
+                context.Problems.Add(
+                    "process-group", task.Pid, $"process group {group}", "its leader has exited", "start the program in a group of its own");
+            }
+        }
+    }
+
+    private static bool IsInTree(DumpContext context, int pid) => context.Tasks.Exists(task => task.Pid == pid);
+}

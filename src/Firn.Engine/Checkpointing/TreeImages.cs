@@ -1,0 +1,79 @@
+using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+
+namespace Firn.Engine.Checkpointing;
+
+/// <summary>The images of the tree as a whole: inventory, process tree, and one core, ids, mm and fs for each task.</summary>
+internal static class TreeImages
+{
+    private const int ClockMonotonic = 1;
+    private const int ClockBoottime = 7;
+    private const uint ImageVersion = 2;
+
+    /// <summary>Adds them all.</summary>
+    public static void Add(DumpContext context)
+    {
+        foreach (DumpedTask task in context.Tasks)
+        {
+            AddTask(context, task);
+        }
+
+        context.Images.Add(ImageKind.Timens, 0, new TimensEntry { Monotonic = Now(ClockMonotonic), Boottime = Now(ClockBoottime) });
+        context.Images.Add(
+            ImageKind.Inventory,
+            0,
+            new InventoryEntry
+            {
+                ImgVersion = ImageVersion,
+                FdinfoPerId = true,
+                RootIds = KernelObjectIds.OfDumper(context),
+                NsPerId = true,
+                RootCgSet = 1,
+                Lsmtype = Lsmtype.NoLsm,
+                NetworkLockMethod = 0,
+                PluginsEntry = new PluginsEntry(),
+                DumpCriuRunId = Guid.NewGuid().ToString(),
+            });
+    }
+
+    private static void AddTask(DumpContext context, DumpedTask task)
+    {
+        var tree = new PstreeEntry
+        {
+            Pid = (uint)task.Pid,
+            Ppid = (uint)(task.Parent?.Pid ?? 0),
+            Pgid = (uint)task.Stat.ProcessGroup,
+            Sid = (uint)task.Stat.Session,
+        };
+        tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.Tid));
+        if (task.IsZombie)
+        {
+            tree.Threads.Clear();
+            tree.Threads.Add((uint)task.Pid);
+        }
+
+        context.Images.Add(ImageKind.Pstree, 0, tree);
+        ulong pid = (ulong)task.Pid;
+        if (task.IsZombie)
+        {
+            context.Images.Add(ImageKind.Core, pid, TaskStates.DumpZombie(task));
+            return;
+        }
+
+        context.Images.Add(ImageKind.Ids, pid, task.Ids);
+        context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        context.Images.Add(ImageKind.Fs, pid, task.Fs);
+        foreach (DumpedThread thread in task.Threads)
+        {
+            context.Images.Add(ImageKind.Core, (ulong)thread.Tid, thread.Core);
+        }
+    }
+
+    private static Timespec Now(int clock)
+    {
+        (long seconds, long nanoseconds) = Math.DivRem(Sys.ClockNanoseconds(clock), 1_000_000_000L);
+        return new Timespec { TvSec = (ulong)seconds, TvNsec = (ulong)nanoseconds };
+    }
+}

@@ -1,0 +1,148 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Files;
+
+/// <summary>Locks on files, of all kinds of files: POSIX, flock, open file description locks, leases.</summary>
+/// <remarks>
+/// fdinfo shows a lock at the descriptors of the description that it was taken through; a POSIX lock only in the table of the process that
+/// owns it. The owner takes it again itself, so that /proc/locks names it. A task that waits for a lock goes on waiting by its restarted
+/// call. Kernel: fs/locks.c, show_fd_locks().
+/// </remarks>
+internal static class FileLocks
+{
+    // Kinds in filelocks.img: FL_* of include/linux/filelock.h.
+    private const uint FL_POSIX = 1;
+    private const uint FL_FLOCK = 2;
+    private const uint FL_LEASE = 32;
+    private const uint FL_OFDLCK = 1024;
+
+    // ---- dump
+
+    /// <summary>Refuses locks, unless it was asked for them: a lock may stand against a process outside of the tree.</summary>
+    public static void Examine(DumpContext context, OpenFile file)
+    {
+        foreach ((FileHolder holder, FileLock held) in Held(file))
+        {
+            string resource = $"fd {holder.Number}: {file.Link}";
+            if (held.Kind is FileLockKind.Unknown or FileLockKind.Delegation || held.Breaking)
+            {
+                context.Problems.Add(
+                    "file-lock-kind", holder.Task.Pid, resource, $"it holds a {held.Kind} lock or a lease that is just being broken", "let the program give it up");
+            }
+            else if (!context.Options.FileLocks)
+            {
+                context.Problems.Add("file-locks", holder.Task.Pid, resource, $"it holds a {held.Kind} lock", "allow locks with --file-locks");
+            }
+        }
+    }
+
+    /// <summary>Saves the locks that are held through a file.</summary>
+    public static void Dump(DumpContext context, OpenFile file)
+    {
+        foreach ((FileHolder holder, FileLock held) in Held(file))
+        {
+            context.Images.Add(ImageKind.FileLocks, 0, new FileLockEntry
+            {
+                Flag = held.Kind switch
+                {
+                    FileLockKind.Posix => FL_POSIX,
+                    FileLockKind.Flock => FL_FLOCK,
+                    FileLockKind.OpenFileDescription => FL_OFDLCK,
+                    _ => FL_LEASE,
+                },
+                Type = (uint)(held.Write ? Flock.F_WRLCK : Flock.F_RDLCK),
+                Pid = holder.Task.Pid,
+                Fd = holder.Number,
+                Start = held.Start,
+                Len = held.End == long.MaxValue ? 0 : held.End - held.Start + 1,
+            });
+        }
+    }
+
+    // Each once, though all descriptors of a description show it; a POSIX lock at the process that owns it.
+    private static IEnumerable<(FileHolder Holder, FileLock Lock)> Held(OpenFile file)
+    {
+        var seen = new HashSet<(FileLockKind, bool, long, long, int)>();
+        foreach (FileHolder holder in file.Holders)
+        {
+            foreach (FileLock held in holder.Locks)
+            {
+                int owner = held.Kind == FileLockKind.Posix ? holder.Task.Pid : 0;
+                if (!held.Waiting && seen.Add((held.Kind, held.Write, held.Start, held.End, owner)))
+                {
+                    yield return (holder, held);
+                }
+            }
+        }
+    }
+
+    // ---- restore
+
+    /// <summary>Queues the locks that a task held through a descriptor.</summary>
+    /// <remarks>A lock that someone else has by now is a <see cref="RestoreConflictException"/>, once the batch has run.</remarks>
+    public static void Attach(RestoreContext context, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
+    {
+        ILookup<(int, int), FileLockEntry> locks = context.Files.State.Get<Locks>().Of(context);
+        foreach (FileLockEntry entry in locks[(task.Pid, (int)descriptor.Fd)])
+        {
+            batch.MakeRoom(1, 64, $"restore the locks of {task.Pid}");
+            Slot done = Queue(entry, batch);
+            batch.Then(() =>
+            {
+                if (done.Result.IsError)
+                {
+                    FileEntry file = context.Files.Entries[descriptor.Id];
+                    throw new RestoreConflictException(
+                        $"restore: pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who holds it");
+                }
+            });
+        }
+    }
+
+    private static Slot Queue(FileLockEntry entry, RemoteBatch batch)
+    {
+        switch (entry.Flag)
+        {
+            case FL_FLOCK:
+                FlockOperation operation = entry.Type == Flock.F_WRLCK ? FlockOperation.LOCK_EX : FlockOperation.LOCK_SH;
+                return batch.Try(Sysno.flock, entry.Fd, (int)(operation | FlockOperation.LOCK_NB));
+            case FL_LEASE:
+                return batch.Try(Sysno.fcntl, entry.Fd, (int)FcntlCommand.F_SETLEASE, entry.Type);
+            default:
+                FcntlCommand command = entry.Flag == FL_OFDLCK ? FcntlCommand.F_OFD_SETLK : FcntlCommand.F_SETLK;
+                var range = new Flock { l_type = (short)entry.Type, l_whence = Seek.SEEK_SET, l_start = entry.Start, l_len = entry.Len };
+                return batch.Try(Sysno.fcntl, entry.Fd, (int)command, batch.Data(range));
+        }
+    }
+
+    private sealed class Locks
+    {
+        private ILookup<(int, int), FileLockEntry>? byDescriptor;
+
+        public ILookup<(int Pid, int Fd), FileLockEntry> Of(RestoreContext context)
+        {
+            if (byDescriptor is null)
+            {
+                List<FileLockEntry> entries = [.. context.Images.All<FileLockEntry>(ImageKind.FileLocks)];
+                if (entries.Count > 0 && !context.Options.FileLocks)
+                {
+                    context.Log.LogWarning("{Count} file locks of the image set are not restored: that needs --file-locks", entries.Count);
+                    entries.Clear();
+                }
+
+                byDescriptor = entries.ToLookup(entry => (entry.Pid, entry.Fd));
+            }
+
+            return byDescriptor;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using System.Runtime.InteropServices;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Kinds.Files;
+
+/// <summary>What the name of an open file is worth.</summary>
+internal enum NameState
+{
+    /// <summary>The name leads to the file.</summary>
+    Good,
+
+    /// <summary>The file has no name left at all: it has to be saved whole.</summary>
+    Unlinked,
+
+    /// <summary>This name is gone, but the file has another one.</summary>
+    Lost,
+
+    /// <summary>The name leads nowhere, though it was not unlinked.</summary>
+    Unreachable,
+
+    /// <summary>The name leads to another file.</summary>
+    Covered,
+}
+
+/// <summary>The name under which an open file is saved.</summary>
+/// <param name="State">What it is worth.</param>
+/// <param name="Path">The name, without the " (deleted)" that the kernel adds.</param>
+internal readonly record struct FileName(NameState State, string Path)
+{
+    private const string DeletedSuffix = " (deleted)";
+
+    /// <summary>Finds out what the name of a file is worth.</summary>
+    /// <remarks>
+    /// The text of the link proves nothing: a file may be called "x (deleted)", and another one may have taken the place. Only device and
+    /// inode of what the path leads to decide. Kernel: fs/d_path.c, d_path().
+    /// </remarks>
+    public static FileName Of(DumpContext context, OpenFile file)
+    {
+        Dictionary<OpenFile, FileName> known = context.Files.State.Get<Names>().Known;
+        if (!known.TryGetValue(file, out FileName name))
+        {
+            known.Add(file, name = Find(context, file));
+        }
+
+        return name;
+    }
+
+    /// <summary>Prepends the way to a task's own mounts, if Firn does not see the same ones.</summary>
+    public static string AsSeenBy(DumpContext context, DumpedTask task, string path)
+    {
+        Dictionary<int, string> prefixes = context.Files.State.Get<Names>().Prefixes;
+        ref string? prefix = ref CollectionsMarshal.GetValueRefOrAddDefault(prefixes, task.Pid, out bool exists);
+        if (!exists)
+        {
+            prefix = NamespaceIds.Read(task.Pid).Mount == NamespaceIds.Read(Sys.GetPid()).Mount ? string.Empty : $"/proc/{task.Pid}/root";
+        }
+
+        return prefix + path;
+    }
+
+    private static FileName Find(DumpContext context, OpenFile file)
+    {
+        bool marked = file.Link.EndsWith(DeletedSuffix, StringComparison.Ordinal);
+        if (LeadsTo(context, file, file.Link) is NameState.Good)
+        {
+            return new FileName(NameState.Good, file.Link);
+        }
+
+        string path = marked ? file.Link[..^DeletedSuffix.Length] : file.Link;
+        if (file.Stat.st_nlink == 0)
+        {
+            return new FileName(NameState.Unlinked, path);
+        }
+
+        return marked ? new FileName(NameState.Lost, path) : new FileName(LeadsTo(context, file, path), path);
+    }
+
+    private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
+    {
+        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file.Owner, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
+        if (result.IsError)
+        {
+            return NameState.Unreachable;
+        }
+
+        // Inodes of /proc are made anew at any look-up.
+        bool same = stat.st_dev == file.Stat.st_dev
+            && (stat.st_ino == file.Stat.st_ino || path.StartsWith("/proc/", StringComparison.Ordinal));
+        return same ? NameState.Good : NameState.Covered;
+    }
+
+    private sealed class Names
+    {
+        public Dictionary<OpenFile, FileName> Known { get; } = [];
+
+        public Dictionary<int, string> Prefixes { get; } = [];
+    }
+}

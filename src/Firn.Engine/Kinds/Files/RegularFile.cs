@@ -1,0 +1,127 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Sharing;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+
+namespace Firn.Engine.Kinds.Files;
+
+/// <summary>Whatever is opened by a path and has no more state than a position: files, directories, the memory devices, all of O_PATH.</summary>
+/// <remarks>
+/// Also the files behind mappings, working directories and roots. A file without a good name is a <see cref="GhostFile"/> or a
+/// <see cref="LinkRemap"/>. open(2), proc_pid_fd(5).
+/// </remarks>
+internal sealed partial class RegularFile : FileKind
+{
+    /// <inheritdoc/>
+    public override FdTypes Type => FdTypes.Reg;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override bool Recognizes(OpenFile file)
+        => file.Link.StartsWith('/')
+        && (file.IsPathOnly || file.FileType switch
+        {
+            FileMode.S_IFREG or FileMode.S_IFDIR or FileMode.S_IFLNK => true,
+            FileMode.S_IFCHR => IsMemoryDevice(file.Stat.st_rdev),
+            _ => false,
+        });
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, OpenFile file)
+    {
+        ExamineName(context, file);
+        FileOwner.Examine(context, file);
+    }
+
+    /// <summary>Refuses a file that could not be opened again by its name, nor made again.</summary>
+    public static void ExamineName(DumpContext context, OpenFile file)
+    {
+        FileName name = FileName.Of(context, file);
+        switch (name.State)
+        {
+            case NameState.Unlinked:
+                GhostFile.Examine(context, file);
+                break;
+            case NameState.Lost:
+                LinkRemap.Examine(context, file);
+                break;
+            case NameState.Unreachable:
+                context.Problems.Add(
+                    "file-unreachable", file.Owner.Pid, file.Resource, "its name leads nowhere, so that a restore could not open it", "close it before the dump");
+                break;
+            case NameState.Covered:
+                context.Problems.Add(
+                    "file-covered",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "its name leads to another file, as under a mount point, so that a restore would open the wrong one",
+                    "unmount what covers it, or close it before the dump");
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry) => entry.Reg = DumpPath(context, file, file.Id);
+
+    /// <summary>The entry of a path, also for kinds that have one beside their own.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="id">The id of the entry.</param>
+    public static RegFileEntry DumpPath(DumpContext context, OpenFile file, uint id)
+    {
+        FileName name = FileName.Of(context, file);
+        var entry = new RegFileEntry
+        {
+            Id = id,
+            Flags = (uint)file.Flags,
+            Pos = (ulong)file.Info.Position,
+            Fown = FileOwner.Dump(file),
+            Name = name.Path,
+            Mode = file.Stat.st_mode,
+        };
+
+        // A file that is only appended to, as a log, may well grow until the restore.
+        bool grows = (file.Flags & (OpenFlags.O_ACCMODE | OpenFlags.O_APPEND)) == (OpenFlags.O_WRONLY | OpenFlags.O_APPEND);
+        if (file.FileType == FileMode.S_IFREG && !grows)
+        {
+            entry.Size = (ulong)file.Stat.st_size;
+            entry.BuildId.AddRange(ReadBuildId(file));
+        }
+
+        switch (name.State)
+        {
+            case NameState.Unlinked:
+                GhostFile.Dump(context, file, entry.Id);
+                break;
+            case NameState.Lost:
+                LinkRemap.Dump(context, file, entry.Id, name.Path);
+                break;
+        }
+
+        return entry;
+    }
+
+    /// <summary>Whether a device holds nothing: null, zero, full, random and urandom.</summary>
+    private static bool IsMemoryDevice(ulong device) => DeviceNumber.Major(device) == 1 && DeviceNumber.Minor(device) is 3 or 5 or 7 or 8 or 9;
+
+    private static uint[] ReadBuildId(OpenFile file)
+    {
+        const int Smallest = 64;
+        if (file.Stat.st_size < Smallest || file.IsPathOnly || file.Link.StartsWith("/proc/", StringComparison.Ordinal))
+        {
+            return [];
+        }
+
+        // Opened anew, as the task may have it for writing only. What can't be read has no build id, as with CRIU.
+        SysResult opened = Sys.OpenAt(At.AT_FDCWD, file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC | OpenFlags.O_NOATIME, 0);
+        if (opened.IsError)
+        {
+            return [];
+        }
+
+        using var fd = new Fd(opened.Int32);
+        return BuildId.Read(fd.Number);
+    }
+}

@@ -1,0 +1,259 @@
+using Firn.Engine.Tree;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>The tree while it is built: who exists, and how the next is made in its own parent.</summary>
+/// <remarks>
+/// The root is a seed. Every other process is forked by its parent with its own pid (clone3 with set_tid), and inherits the scratch, the
+/// descriptors and what memory the parent has by then: one that shares pages with its parent is forked after these pages are in place, so
+/// that they are shared again; any other is forked before, from next to nothing.
+/// </remarks>
+internal sealed class GrowingTree(RestorePlan plan) : IDisposable
+{
+    private readonly RestoreContext context = plan.Context;
+    private readonly List<Tracee> tracees = [];
+    private Scratch scratch = null!;
+
+    /// <summary>The memory shared with all tasks.</summary>
+    public Scratch Scratch => scratch;
+
+    /// <summary>Makes the root, empty.</summary>
+    /// <exception cref="RestoreConflictException">Its pid is taken.</exception>
+    public void PlantRoot()
+    {
+        scratch = Scratch.Create(plan.ScratchSize, new RemotePtr(plan.ScratchAddress));
+        using var inherited = new Fd(
+            Sys.Fcntl(scratch.Descriptor.Number, FcntlCommand.F_DUPFD, context.Files.FirstNumber).OrThrow("fcntl(scratch, F_DUPFD)").Int32);
+        RestoredTask root = context.Tasks[0];
+        CloneFlags flags = context.Options.Sibling ? CloneFlags.CLONE_PARENT : 0;
+        Func<bool> retry = Patience(root.Pid);
+        (Tracee? tracee, Errno errno) = Seed.Plant(root.Pid, flags, scratch, inherited.Number, retry);
+        if (tracee is null)
+        {
+            throw Refused(root.Pid, errno);
+        }
+
+        tracees.Add(tracee);
+        root.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, root.Pid, root.Pid);
+    }
+
+    /// <summary>Makes all other processes, and puts memory in place.</summary>
+    public void Grow() => Grow(context.Tasks[0], inherited: false);
+
+    /// <summary>Makes the threads of a process. Registers and the rest come later.</summary>
+    public void MakeThreads(RestoredTask task)
+    {
+        const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
+            | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
+        Clone(task, [.. task.Threads.Skip(1).Select(thread => thread.Tid)], Flags, Signal.None);
+        foreach (RestoredThread thread in task.Threads.Skip(1))
+        {
+            Tracee tracee = Tracee.AdoptClone(thread.Tid);
+            tracees.Add(tracee);
+            thread.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid);
+        }
+    }
+
+    /// <summary>Lets go of all tasks: the thaw.</summary>
+    public void Thaw()
+    {
+        // The leaders last: what a leader starts, its threads are there for.
+        for (int i = tracees.Count - 1; i >= 0; i--)
+        {
+            tracees[i].Detach();
+        }
+
+        tracees.Clear();
+    }
+
+    /// <summary>Kills all that was made and waits until it is gone.</summary>
+    public void Fell()
+    {
+        foreach (Tracee tracee in tracees)
+        {
+            _ = Sys.Kill(tracee.Tid, Signal.SIGKILL);
+        }
+
+        for (int i = tracees.Count - 1; i >= 0; i--)
+        {
+            while (!tracees[i].IsDetached)
+            {
+                try
+                {
+                    tracees[i].WaitForStop();
+                }
+                catch (TraceeLostException)
+                {
+                    tracees[i].Forget();
+                }
+            }
+        }
+
+        tracees.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => scratch?.Dispose();
+
+    private void Grow(RestoredTask task, bool inherited)
+    {
+        Remote remote = task.Leader.Remote;
+
+        // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
+        List<RestoredTask> children = [.. task.Children];
+        bool leadsSession = task.Entry.Sid == task.Entry.Pid;
+        List<RestoredTask> older = leadsSession ? [.. children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)] : [];
+        Fork(task, older);
+        if (leadsSession)
+        {
+            remote.Batch.Call(Sysno.setsid);
+            remote.Batch.Run($"session {task.Pid}");
+        }
+
+        List<RestoredTask> sharing = [.. children.Where(child => !older.Contains(child) && plan.Memory.SharesWithParent(child))];
+        List<RestoredTask> others = [.. children.Where(child => !older.Contains(child) && !sharing.Contains(child))];
+        Fork(task, others);
+        if (!task.IsZombie)
+        {
+            plan.Memory.RestoreInto(task, inherited, plan.ScratchAddress, (ulong)plan.ScratchSize);
+        }
+
+        Fork(task, sharing);
+        foreach (RestoredTask child in older.Concat(others))
+        {
+            Grow(child, inherited: false);
+        }
+
+        foreach (RestoredTask child in sharing)
+        {
+            Grow(child, inherited: true);
+        }
+
+        if (!task.IsZombie)
+        {
+            plan.Memory.ApplyAfterForking(task);
+        }
+    }
+
+    private void Fork(RestoredTask parent, List<RestoredTask> children)
+    {
+        if (children.Count == 0)
+        {
+            return;
+        }
+
+        Clone(parent, [.. children.Select(child => child.Pid)], CloneFlags.CLONE_PTRACE, Signal.SIGCHLD);
+        foreach (RestoredTask child in children)
+        {
+            Tracee tracee = Tracee.AdoptClone(child.Pid);
+            tracees.Add(tracee);
+            child.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid);
+        }
+    }
+
+    // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
+    private void Clone(RestoredTask parent, List<int> ids, CloneFlags flags, Signal exitSignal)
+    {
+        Remote remote = parent.Leader.Remote;
+        int made = 0;
+        Func<bool>? retry = null;
+        while (made < ids.Count)
+        {
+            List<Slot> slots = [];
+            foreach (int id in ids.Skip(made).Take(256))
+            {
+                RemoteBuffer setTid = remote.Batch.Data(id);
+                CloneArgs arguments = new() { flags = (ulong)flags, exit_signal = (ulong)exitSignal, set_tid = setTid.Address.Value, set_tid_size = 1 };
+                slots.Add(remote.Batch.Call(Sysno.clone3, remote.Batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>()));
+            }
+
+            try
+            {
+                remote.Batch.Run("forking");
+            }
+            catch (RemoteCallException refused)
+            {
+                made += slots.TakeWhile(slot => slot.Result is { IsError: false } && slot.Int32 > 0).Count();
+                retry ??= Patience(ids[made]);
+                if (refused.Errno != Errno.EEXIST || !retry())
+                {
+                    // What was made is attached, and must be known to be felled.
+                    tracees.AddRange(ids.Take(made).Select(Tracee.AdoptClone));
+                    throw Refused(ids[made], refused.Errno);
+                }
+
+                continue;
+            }
+
+            made += slots.Count;
+        }
+    }
+
+    private Func<bool> Patience(int pid)
+    {
+        long deadline = Sys.ClockNanoseconds(1) + (context.Options.TimeoutSeconds * 1_000_000_000L);
+        return () =>
+        {
+            // Only what is about to go is worth waiting for.
+            if (Sys.ClockNanoseconds(1) > deadline || !IsVanishing(pid))
+            {
+                return false;
+            }
+
+            // A zombie of our own is ours to reap.
+            _ = Sys.Wait4(pid, out _, WaitOptions.WNOHANG | WaitOptions.__WALL);
+            Thread.Sleep(1);
+            return true;
+        };
+    }
+
+    private static bool IsVanishing(int pid)
+    {
+        try
+        {
+            return ProcStat.Read(pid).State is TaskState.Zombie or TaskState.Dead;
+        }
+        catch (LinuxException)
+        {
+            // No such task: the id is held as a group or session, or was let go just now.
+            return true;
+        }
+    }
+
+    private static CheckpointException Refused(int pid, Errno errno)
+    {
+        if (errno == Errno.EEXIST)
+        {
+            string holder;
+            try
+            {
+                ProcStat stat = ProcStat.Read(pid);
+                holder = $"by {stat.Name}, in state {stat.State}, a child of {stat.ParentPid}";
+            }
+            catch (LinuxException)
+            {
+                holder = "as the session or process group of tasks that run";
+            }
+
+            return new RestoreConflictException(
+                $"pid {pid} is taken {holder}; end that task and try again, or restore in a pid namespace of its own (unshare --pid --fork --mount-proc)")
+            {
+                Phase = "forking",
+                Pid = pid,
+                Errno = errno,
+            };
+        }
+
+        return new CheckpointException(
+            $"clone3 with pid {pid}: {errno} ({ErrnoText.Describe(errno)}){(errno == Errno.EPERM ? "; it takes CAP_CHECKPOINT_RESTORE: run firn as root" : string.Empty)}")
+        {
+            Phase = "forking",
+            Pid = pid,
+            Errno = errno,
+        };
+    }
+}

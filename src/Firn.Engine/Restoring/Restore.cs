@@ -1,0 +1,64 @@
+using Firn.Engine.Memory;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>A restart: the stages, in order. The tree is built from outside, in the frozen state, and thawed at the end.</summary>
+/// <remarks>
+/// The stages are named as CRIU names its own. A failure anywhere kills what was made so far and takes back files; should Firn itself die,
+/// the tree dies with it (PTRACE_O_EXITKILL).
+/// </remarks>
+internal static class Restore
+{
+    /// <summary>Restores a tree.</summary>
+    /// <returns>Once it runs.</returns>
+    /// <exception cref="CheckpointException">It failed; nothing of the tree is left.</exception>
+    public static RestoreResult Run(RestoreOptions options, ILogger log, IProgress<CheckpointProgress>? progress)
+    {
+        var clock = new PhaseClock(log, progress);
+        RestorePlan plan = clock.Run("prepare", () => RestorePlan.Make(options, log));
+        RestoreContext context = plan.Context;
+        context.Clock = clock;
+        using var tree = new GrowingTree(plan);
+        try
+        {
+            clock.Run("files", () => CreateFiles(plan));
+            clock.Run("root task", tree.PlantRoot);
+            clock.Run("forking", tree.Grow);
+            clock.Run("tasks", () => TaskStage.Run(context, tree));
+            clock.Run("resume", () => Resume.Run(context, tree));
+            return new RestoreResult(
+                context.Tasks[0].Pid,
+                context.Tasks.Count,
+                context.Tasks.Sum(task => task.Threads.Count),
+                clock.Phases,
+                plan.Memory.PagesRestored,
+                plan.Memory.PagesRestored * Kernel.PageSize);
+        }
+        catch
+        {
+            tree.Fell();
+            while (context.Undo.TryPop(out Action? undo))
+            {
+                undo();
+            }
+
+            throw;
+        }
+        finally
+        {
+            context.Files.Dispose();
+        }
+    }
+
+    private static void CreateFiles(RestorePlan plan)
+    {
+        DescriptorTables.CreateAll(plan.Context);
+        plan.Memory.OpenFiles(plan.Context);
+    }
+}

@@ -1,0 +1,65 @@
+using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Linux.Abi;
+using Firn.Tracing;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>The last stage: what ticks is set going, privileges are taken away, registers put in place; then the tree is thawed.</summary>
+internal static class Resume
+{
+    /// <summary>Runs the stage.</summary>
+    public static void Run(RestoreContext context, GrowingTree tree)
+    {
+        List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
+        foreach (RestoredTask zombie in context.Tasks.Where(task => task.IsZombie))
+        {
+            TaskStates.RestoreZombie(context, zombie);
+        }
+
+        TaskStage.RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.CloseRegion(context, thread.Remote.Batch));
+        DescriptorTables.ArmAll(context);
+        TaskStage.RunAll(
+            "signals and timers",
+            living.SelectMany(task => task.Threads),
+            thread =>
+            {
+                foreach (TaskKind kind in TaskKinds.All)
+                {
+                    kind.Arm(context, thread, thread.Remote.Batch);
+                }
+            });
+        TaskStage.RunAll(
+            "credentials",
+            living.SelectMany(task => task.Threads),
+            thread =>
+            {
+                foreach (TaskKind kind in TaskKinds.All)
+                {
+                    kind.Seal(context, thread, thread.Remote.Batch);
+                }
+            });
+        foreach (RestoredTask task in living)
+        {
+            LeaveTask(tree, task);
+        }
+
+        tree.Thaw();
+    }
+
+    private static void LeaveTask(GrowingTree tree, RestoredTask task)
+    {
+        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => (vma.Status & Memory.VmaStatus.Vdso) != 0);
+        Seed.Unmap(task.Leader.Remote, vdso is null ? RemotePtr.Null : new RemotePtr(vdso.Start), tree.Scratch);
+        foreach (RestoredThread thread in task.Threads)
+        {
+            ThreadState state = Registers.ToThreadState(thread.Core);
+            Tracee tracee = thread.Remote.Tracee;
+            tracee.SetExtendedState(state.ExtendedState);
+            tracee.SetSignalMask(state.SignalMask);
+            tracee.SetRegisters(state.Registers);
+        }
+    }
+}
