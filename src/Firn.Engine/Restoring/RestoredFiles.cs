@@ -24,9 +24,6 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     /// <summary>All entries of files.img, by id.</summary>
     public IReadOnlyDictionary<uint, FileEntry> Entries => entries;
 
-    /// <summary>What kinds remember during this restore.</summary>
-    public StateBag State { get; } = new();
-
     /// <summary>Makes an entry known.</summary>
     public void AddEntry(FileEntry entry) => entries.Add(entry.Id, entry);
 
