@@ -172,7 +172,8 @@ public sealed partial class Tracee
     }
 
     /// <summary>Keeps what the thread carries now, before anything is changed: what it must have again when it is let go.</summary>
-    public ThreadState Capture() => Found = new ThreadState(GetRegisters(), GetSignalMask(), GetExtendedState());
+    public ThreadState Capture()
+        => Found = new ThreadState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>
     public void Forget() => IsDetached = true;

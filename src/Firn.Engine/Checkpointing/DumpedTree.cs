@@ -1,7 +1,6 @@
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using Google.Protobuf;
 
 namespace Firn.Engine.Checkpointing;
 
@@ -49,9 +48,6 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
         Sys.RenameAt(directory.Number, PendingInventory, directory.Number, Inventory).OrThrow($"renameat({PendingInventory}, {Inventory})");
         isPublished = true;
     }
-
-    /// <summary>Writes a file that is not part of what makes a set complete: statistics.</summary>
-    public void WriteExtra(ImageKind kind, IMessage message) => Write(kind.FileName(0), ImageFile.Encode(kind, [new ImageEntry(message)]));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -7,8 +7,12 @@ namespace Firn.Engine.Checkpointing;
 internal static class Examination
 {
     /// <summary>Freezes a tree for a moment, looks at all of it from outside, and lets it run on.</summary>
-    public static IReadOnlyList<Problem> Run(DumpOptions options, ILogger log)
+    /// <param name="pid">The root of the tree.</param>
+    /// <param name="log">Where log lines go.</param>
+    public static IReadOnlyList<Problem> Run(int pid, ILogger log)
     {
+        // Nothing is written; a directory is part of every plan.
+        DumpOptions options = new() { Tree = pid, ImagesDirectory = "/dev/shm", LeaveRunning = true };
         using DumpPlan plan = PreDump.Run(options, log);
         using FrozenTree tree = Freeze.Run(plan);
         DumpContext context = Dump.Collect(options, log, tree);

@@ -11,6 +11,10 @@ internal static class FileKinds
     /// <summary>All kinds, in the order in which they are asked whether a file is theirs.</summary>
     public static IReadOnlyList<FileKind> All { get; } =
     [
+        new MemfdFile(),
+        new Pipe(),
+        new Fifo(),
+        new RegularFile(),
         new EventFd(),
         new TimerFd(),
         new SignalFd(),
@@ -20,11 +24,7 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
-        new MemfdFile(),
-        new Pipe(),
-        new Fifo(),
         new UnsupportedFile(),
-        new RegularFile(),
     ];
 
     /// <summary>The kind of a type in files.img.</summary>

@@ -58,7 +58,9 @@ internal static class Restore
 
     private static void CreateFiles(RestorePlan plan)
     {
-        DescriptorTables.CreateAll(plan.Context);
+        // Memory objects first: descriptors may be of one.
         plan.Memory.OpenFiles(plan.Context);
+        DescriptorTables.Create(plan.Context);
+        DescriptorTables.Link(plan.Context);
     }
 }

@@ -1,8 +1,8 @@
 using Firn.Engine.Memory;
+using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
-using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Restoring;
@@ -54,14 +54,12 @@ internal sealed class RestorePlan
         var images = new LoadedImages(options.ImagesDirectory);
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
-        int highest = tasks.SelectMany(task => task.Descriptors).Select(descriptor => (int)descriptor.Fd).DefaultIfEmpty(0).Max();
-        RaiseDescriptorLimit();
         var context = new RestoreContext
         {
             Options = options,
             Log = log,
             Images = images,
-            Files = new RestoredFiles(Math.Max(highest + 1, 64)),
+            Files = DescriptorTables.Prepare(images, tasks),
         };
         context.Tasks.AddRange(tasks);
         MemoryPlan memory = MemoryPlan.Make(context);
@@ -162,16 +160,6 @@ internal sealed class RestorePlan
         }
 
         return core;
-    }
-
-    // Descriptors that tasks inherit lie above their own; root may use as many as the hard limit says.
-    private static void RaiseDescriptorLimit()
-    {
-        if (!Sys.GetLimit(0, ResourceLimit.RLIMIT_NOFILE, out Rlimit64 limit).IsError && limit.rlim_cur < limit.rlim_max)
-        {
-            limit.rlim_cur = limit.rlim_max;
-            _ = Sys.SetLimit(0, ResourceLimit.RLIMIT_NOFILE, limit);
-        }
     }
 
     private static ulong FindHole(List<RestoredTask> tasks, ulong size)

@@ -19,8 +19,7 @@ internal static class Resume
             TaskStates.RestoreZombie(context, zombie);
         }
 
-        TaskStage.RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.CloseRegion(context, thread.Remote.Batch));
-        DescriptorTables.ArmAll(context);
+        DescriptorTables.Arm(context);
         TaskStage.RunAll(
             "signals and timers",
             living.SelectMany(task => task.Threads),

@@ -15,8 +15,7 @@ internal static class TaskStage
     {
         JoinGroups(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.Place(context, thread.Task, thread.Remote.Batch));
-        DescriptorTables.LinkAll(context);
+        RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch));
         RunAll(
             "task",
             living.Select(task => task.Leader),
@@ -27,7 +26,7 @@ internal static class TaskStage
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
                 }
 
-                DescriptorTables.Attach(context, thread.Task, thread.Remote.Batch);
+                DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
             });
         foreach (RestoredTask task in living)
         {

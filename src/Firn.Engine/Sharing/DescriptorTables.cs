@@ -12,7 +12,7 @@ namespace Firn.Engine.Sharing;
 /// <summary>The restore of open files: Firn makes each open file description once, and the tasks put them in place by dup3(2).</summary>
 /// <remarks>
 /// In order: <see cref="Prepare"/>; whoever restores memory fills <see cref="MemfdObjects"/>; <see cref="Create"/>; <see cref="Link"/>; the tasks are
-/// made; <see cref="QueueTable"/> for each; <see cref="Arm"/>.
+/// made; <see cref="QueueTable"/> for each; then <see cref="QueueAttach"/> for each; <see cref="Arm"/>.
 /// </remarks>
 internal static class DescriptorTables
 {
@@ -73,18 +73,13 @@ internal static class DescriptorTables
     public static void Arm(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));
 
     /// <summary>
-    /// Queues a task's whole table: working directory and root, its descriptors, the closing of all else, and what only the task can do.
-    /// From here on the task has no descriptor of Firn's region. A table that tasks share is done once.
+    /// Queues a task's whole table: working directory and root, its descriptors, and the closing of all else. From here on the task has no
+    /// descriptor of Firn's region.
     /// </summary>
     public static void QueueTable(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
         string purpose = $"restore the descriptors of {task.Pid}";
         WorkingDirectory.QueueDirectories(context, task, batch);
-        if (!context.Files.State.Get<DoneTables>().Ids.Add(task.Ids.FilesId))
-        {
-            return;
-        }
-
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             batch.MakeRoom(1, 0, purpose);
@@ -100,7 +95,12 @@ internal static class DescriptorTables
             batch.MakeRoom(1, 0, purpose);
             batch.Call(Sysno.close_range, first, last, 0);
         }
+    }
 
+    /// <summary>Queues what only the task can do with its descriptors, once all tables are in place.</summary>
+    public static void QueueAttach(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    {
+        string purpose = $"attach the descriptors of {task.Pid}";
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             FileEntry entry = context.Files.Entries[descriptor.Id];
@@ -146,10 +146,5 @@ internal static class DescriptorTables
                 Errno = exception.Errno,
             };
         }
-    }
-
-    private sealed class DoneTables
-    {
-        public HashSet<uint> Ids { get; } = [];
     }
 }

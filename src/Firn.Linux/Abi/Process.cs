@@ -106,3 +106,59 @@ public enum PrctlOption
     PR_SET_VMA = 0x53564d41,
     PR_TIMER_CREATE_RESTORE_IDS = 77,
 }
+
+/// <summary>struct sched_attr of sched_setattr(2) (include/uapi/linux/sched/types.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct SchedAttributes
+{
+    public const int SCHED_ATTR_SIZE_VER1 = 56;
+
+    public uint size;
+    public uint sched_policy;
+    public ulong sched_flags;
+    public int sched_nice;
+    public uint sched_priority;
+    public ulong sched_runtime;
+    public ulong sched_deadline;
+    public ulong sched_period;
+    public uint sched_util_min;
+    public uint sched_util_max;
+}
+
+/// <summary>struct rseq_cs (include/uapi/linux/rseq.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct RseqCriticalSection
+{
+    public uint version;
+    public uint flags;
+    public ulong start_ip;
+    public ulong post_commit_offset;
+    public ulong abort_ip;
+}
+
+/// <summary>struct __user_cap_header_struct of capset(2) (include/uapi/linux/capability.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct CapabilityHeader
+{
+    public const uint _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+    public uint version;
+    public int pid;
+}
+
+/// <summary>struct __user_cap_data_struct; version 3 takes two, the lower 32 capabilities first.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct CapabilityData
+{
+    public uint effective;
+    public uint permitted;
+    public uint inheritable;
+}
+
+/// <summary>struct sock_fprog of seccomp(2) (include/uapi/linux/filter.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct FilterProgram
+{
+    public ushort len;
+    public ulong filter;
+}

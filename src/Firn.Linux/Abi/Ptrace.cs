@@ -121,3 +121,11 @@ public struct PeekSiginfoArgs
     public uint flags;
     public int nr;
 }
+
+/// <summary>struct seccomp_metadata (include/uapi/linux/ptrace.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct SeccompMetadata
+{
+    public ulong filter_off;
+    public ulong flags;
+}

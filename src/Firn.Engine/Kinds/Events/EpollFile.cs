@@ -52,7 +52,7 @@ internal sealed class EpollFile : FileKind
     /// <inheritdoc/>
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
     {
-        entry.Epfd = new EventpollFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Read(file) };
+        entry.Epfd = new EventpollFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
         for (int i = 0; i < file.Info.EpollTargets.Count; i++)
         {
             EpollTarget target = file.Info.EpollTargets[i];
@@ -143,7 +143,7 @@ internal sealed class EpollFile : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Restore(fd, entry.Epfd.Fown);
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Epfd.Fown, fd, fd.ToString());
 
     private static void Add(Fd epoll, FileEntry entry, EventpollTfdEntry target)
     {

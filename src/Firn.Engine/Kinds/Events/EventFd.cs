@@ -28,7 +28,7 @@ internal sealed class EventFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags | (file.Info.EventSemaphore ? (uint)EventFdFlags.EFD_SEMAPHORE : 0),
-            Fown = FileOwner.Read(file),
+            Fown = FileOwner.Dump(file),
             Counter = file.Info.EventCount ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: fdinfo of an eventfd without its count") { Pid = file.Owner.Pid },
         };
 
@@ -53,5 +53,5 @@ internal sealed class EventFd : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Restore(fd, entry.Efd.Fown);
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Efd.Fown, fd, fd.ToString());
 }

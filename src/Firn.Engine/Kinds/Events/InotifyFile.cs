@@ -53,7 +53,7 @@ internal sealed class InotifyFile : FileKind
             context.Log.LogWarning("pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
         }
 
-        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Read(file) };
+        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
             entry.Ify.Wd.Add(new InotifyWdEntry
@@ -122,7 +122,7 @@ internal sealed class InotifyFile : FileKind
             }
         }
 
-        FileOwner.Restore(fd, entry.Ify.Fown);
+        FileOwner.Arm(entry.Ify.Fown, fd, fd.ToString());
     }
 
     private static Fd OpenTarget(RestoreContext context, InotifyWdEntry watch)

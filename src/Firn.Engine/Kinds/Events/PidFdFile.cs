@@ -59,7 +59,7 @@ internal sealed class PidFdFile : FileKind
             Ino = (uint)file.Stat.st_ino,
             Flags = (uint)file.Flags,
             Nspid = file.Info.NSpid is [.., int innermost] ? innermost : Reaped,
-            Fown = FileOwner.Read(file),
+            Fown = FileOwner.Dump(file),
         };
 
     // ---- restore

@@ -25,7 +25,7 @@ internal sealed class SignalFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags,
-            Fown = FileOwner.Read(file),
+            Fown = FileOwner.Dump(file),
             Sigmask = file.Info.SignalMask ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a signalfd without its mask") { Pid = file.Owner.Pid },
         };
 
@@ -40,5 +40,5 @@ internal sealed class SignalFd : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Restore(fd, entry.Sgfd.Fown);
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Sgfd.Fown, fd, fd.ToString());
 }

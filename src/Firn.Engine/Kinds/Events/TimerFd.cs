@@ -37,7 +37,7 @@ internal sealed class TimerFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags,
-            Fown = FileOwner.Read(file),
+            Fown = FileOwner.Dump(file),
             Clockid = (uint)timer.ClockId,
             Ticks = timer.Ticks,
             SettimeFlags = (uint)timer.SettimeFlags,
@@ -77,7 +77,7 @@ internal sealed class TimerFd : FileKind
             Sys.TimerFdSetTicks(fd.Number, message.Ticks).OrThrow($"ioctl(TFD_IOC_SET_TICKS, {message.Ticks}) of file {entry.Id}");
         }
 
-        FileOwner.Restore(fd, message.Fown);
+        FileOwner.Arm(message.Fown, fd, fd.ToString());
     }
 
     /// <summary>

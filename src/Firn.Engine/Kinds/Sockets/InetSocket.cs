@@ -88,7 +88,7 @@ internal sealed class InetSocket : FileKind
             DstPort = peer.Port,
             Flags = (uint)file.Flags,
             Backlog = backlog,
-            Fown = FileOwner.Read(file),
+            Fown = FileOwner.Dump(file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
             NsId = file.Owner.Ids.NetNsId,
@@ -234,7 +234,7 @@ internal sealed class InetSocket : FileKind
         => InetOptions.Set(fd, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, entry.Isk.Opts.Reuseaddr ? 1 : 0);
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Restore(fd, entry.Isk.Fown);
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Isk.Fown, fd, fd.ToString());
 
     private static void Bind(Fd socket, InetSkEntry message)
     {

@@ -73,7 +73,7 @@ internal sealed class UnixSocket : FileKind
     {
         SocketTables tables = context.Files.State.Get<SocketTables>();
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
-        UnixSkEntry message = entry.Usk = Message(file.Id, info, (uint)file.Flags, FileOwner.Read(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+        UnixSkEntry message = entry.Usk = Message(file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.NsId = file.Owner.Ids.NetNsId;
         if (info is { State: TcpState.TCP_ESTABLISHED, PeerInode: 0 or null })
         {
@@ -312,7 +312,7 @@ internal sealed class UnixSocket : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Restore(fd, entry.Usk.Fown);
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Usk.Fown, fd, fd.ToString());
 
     private sealed class ExternalPeers : HashSet<ulong>
     {

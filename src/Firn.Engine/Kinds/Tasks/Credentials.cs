@@ -1,0 +1,190 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Google.Protobuf.Collections;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Tasks;
+
+/// <summary>Who a thread is and what it may do: user and group ids, capabilities, secure bits, no-new-privileges.</summary>
+/// <remarks>
+/// Each thread has its own, and sets them by itself. credentials(7), capabilities(7). The order of the restore is bound: ids while the secure
+/// bits keep the capabilities, the inheritable set while the bounding set still allows it, ambient ones before the last set, and the
+/// right to set secure bits given up last.
+/// </remarks>
+internal sealed class Credentials : TaskKind
+{
+    private const int CapabilitySetpcap = 8;
+    private const int AmbientRaise = 2;
+    private const int AmbientClearAll = 4;
+    private const uint NoSetuidFixup = 1 << 2;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
+    {
+        string? profile = ProcValue.ReadText($"/proc/{task.Pid}/attr/current");
+        if (profile is not null && profile != ProcValue.ReadText("/proc/self/attr/current"))
+        {
+            context.Problems.Add(
+                "lsm-profile", task.Pid, $"security profile {profile}", "profiles of AppArmor and SELinux can't be saved yet",
+                "run firn under the same profile, or the program without one");
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
+    {
+        ProcStatus status = ProcStatus.Read(thread.Task.Pid, thread.Tid);
+        ThreadCoreEntry core = thread.ThreadCore();
+        if (status.Seccomp != 0)
+        {
+            core.SeccompMode = (SeccompMode)status.Seccomp;
+        }
+
+        core.Creds = ToMessage(status);
+        Slot secureBits = batch.Call(Sysno.prctl, (int)PrctlOption.PR_GET_SECUREBITS);
+        batch.Then(() => core.Creds.Secbits = (uint)secureBits.Int32);
+    }
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    public override void Seal(RestoreContext context, RestoredThread thread, RemoteBatch batch)
+    {
+        if (thread.Core.ThreadCore?.Creds is not { } saved)
+        {
+            return;
+        }
+
+        ProcStatus status = ProcStatus.Read(thread.Remote.Tracee.Tid);
+        CredsEntry present = ToMessage(status);
+        present.Secbits = OwnSecureBits();
+        bool wantsNoNewPrivileges = saved.NoNewPrivs != 0;
+        if (!IsSame(saved, present))
+        {
+            RestoreIds(saved, batch);
+            RestoreCapabilities(context, thread, saved, present, batch);
+        }
+
+        if (wantsNoNewPrivileges && !status.NoNewPrivs)
+        {
+            batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        }
+        else if (status.NoNewPrivs && !wantsNoNewPrivileges)
+        {
+            context.Log.LogWarning("thread {Tid}: firn itself runs without new privileges, and so does it now", thread.Tid);
+        }
+    }
+
+    /// <summary>The message, without the secure bits, which /proc doesn't show.</summary>
+    internal static CredsEntry ToMessage(ProcStatus status)
+    {
+        var creds = new CredsEntry
+        {
+            Uid = status.Uid[0],
+            Euid = status.Uid[1],
+            Suid = status.Uid[2],
+            Fsuid = status.Uid[3],
+            Gid = status.Gid[0],
+            Egid = status.Gid[1],
+            Sgid = status.Gid[2],
+            Fsgid = status.Gid[3],
+            Secbits = 0,
+        };
+        creds.Groups.AddRange(status.Groups);
+        Add(creds.CapInh, status.CapInh);
+        Add(creds.CapPrm, status.CapPrm);
+        Add(creds.CapEff, status.CapEff);
+        Add(creds.CapBnd, status.CapBnd);
+        Add(creds.CapAmb, status.CapAmb);
+        if (status.NoNewPrivs)
+        {
+            creds.NoNewPrivs = 1;
+        }
+
+        return creds;
+    }
+
+    private static void RestoreIds(CredsEntry saved, RemoteBatch batch)
+    {
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, NoSetuidFixup, 0, 0, 0);
+        RemoteBuffer groups = batch.Data(MemoryMarshal.AsBytes<uint>([.. saved.Groups]));
+        batch.Call(Sysno.setgroups, saved.Groups.Count, groups);
+        batch.Call(Sysno.setresgid, saved.Gid, saved.Egid, saved.Sgid);
+        batch.Call(Sysno.setfsgid, saved.Fsgid);
+        batch.Call(Sysno.setresuid, saved.Uid, saved.Euid, saved.Suid);
+        batch.Call(Sysno.setfsuid, saved.Fsuid);
+    }
+
+    private static void RestoreCapabilities(RestoreContext context, RestoredThread thread, CredsEntry saved, CredsEntry present, RemoteBatch batch)
+    {
+        ulong setpcap = 1UL << CapabilitySetpcap;
+        ulong permitted = Join(saved.CapPrm);
+        ulong bounding = Join(saved.CapBnd);
+        ulong available = Join(present.CapPrm);
+        if ((permitted & ~available) is not 0 and ulong lacking)
+        {
+            throw new CheckpointException(
+                $"restore: thread {thread.Tid} had capabilities that firn can't give it (mask 0x{lacking:x}); run firn with them") { Pid = thread.Task.Pid };
+        }
+
+        if ((bounding & ~Join(present.CapBnd)) is not 0 and ulong outside)
+        {
+            context.Log.LogWarning("thread {Tid}: its bounding set had capabilities that firn's has not: 0x{Mask:x}", thread.Tid, outside);
+        }
+
+        SetCapabilities(batch, permitted | setpcap, permitted | setpcap, Join(saved.CapInh));
+        for (ulong drop = Join(present.CapBnd) & ~bounding; drop != 0; drop &= drop - 1)
+        {
+            batch.Call(Sysno.prctl, (int)PrctlOption.PR_CAPBSET_DROP, BitOperations.TrailingZeroCount(drop), 0, 0, 0);
+        }
+
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_CAP_AMBIENT, AmbientClearAll, 0, 0, 0);
+        for (ulong raise = Join(saved.CapAmb); raise != 0; raise &= raise - 1)
+        {
+            batch.Call(Sysno.prctl, (int)PrctlOption.PR_CAP_AMBIENT, AmbientRaise, BitOperations.TrailingZeroCount(raise), 0, 0);
+        }
+
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, saved.Secbits, 0, 0, 0);
+        SetCapabilities(batch, Join(saved.CapEff), permitted, Join(saved.CapInh));
+    }
+
+    private static void SetCapabilities(RemoteBatch batch, ulong effective, ulong permitted, ulong inheritable)
+    {
+        RemoteBuffer header = batch.Data(new CapabilityHeader { version = CapabilityHeader._LINUX_CAPABILITY_VERSION_3 });
+        ReadOnlySpan<CapabilityData> data =
+        [
+            new() { effective = (uint)effective, permitted = (uint)permitted, inheritable = (uint)inheritable },
+            new() { effective = (uint)(effective >> 32), permitted = (uint)(permitted >> 32), inheritable = (uint)(inheritable >> 32) },
+        ];
+        batch.Call(Sysno.capset, header, batch.Data(MemoryMarshal.AsBytes(data)));
+    }
+
+    // No-new-privileges aside, which is looked at by itself.
+    private static bool IsSame(CredsEntry one, CredsEntry other)
+    {
+        CredsEntry first = one.Clone();
+        CredsEntry second = other.Clone();
+        first.ClearNoNewPrivs();
+        second.ClearNoNewPrivs();
+        return first.Equals(second);
+    }
+
+    private static uint OwnSecureBits() => (uint)Firn.Linux.Sys.Prctl(PrctlOption.PR_GET_SECUREBITS).Int32;
+
+    private static void Add(RepeatedField<uint> words, ulong mask)
+    {
+        words.Add((uint)mask);
+        words.Add((uint)(mask >> 32));
+    }
+
+    private static ulong Join(RepeatedField<uint> words) => (words.Count > 0 ? words[0] : 0) | (words.Count > 1 ? (ulong)words[1] << 32 : 0);
+}

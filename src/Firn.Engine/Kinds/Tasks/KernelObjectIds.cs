@@ -1,0 +1,115 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Kinds.Tasks;
+
+/// <summary>Which kernel objects the processes of a tree share: memory, descriptor tables, working directories, signal tables, namespaces.</summary>
+/// <remarks>
+/// The same object has the same id. Firn itself is number 1 of each, as CRIU is in its images: a process in the namespace of Firn's own
+/// has the id that <see cref="Own"/> says, and the inventory. kcmp(2), which also gives an order, so that each process is found or
+/// placed in few comparisons; namespaces(7).
+/// </remarks>
+internal static class KernelObjectIds
+{
+    private const uint First = 1;
+
+    /// <summary>Firn's own ids: root_ids of the inventory. The numbers of namespaces are those that CRIU gives first.</summary>
+    public static TaskKobjIdsEntry Own() => new()
+    {
+        VmId = First,
+        FilesId = First,
+        FsId = First,
+        SighandId = First,
+        PidNsId = 1,
+        NetNsId = 2,
+        IpcNsId = 3,
+        UtsNsId = 4,
+        TimeNsId = 5,
+        MntNsId = 6,
+        UserNsId = 7,
+        CgroupNsId = 8,
+    };
+
+    /// <summary>Fills <see cref="DumpedTask.Ids"/> of all processes, and adds what can't be saved to the problems. Needs no remote call.</summary>
+    public static void DumpTree(DumpContext context)
+    {
+        var memory = new SharedObjects(KcmpType.KCMP_VM);
+        var files = new SharedObjects(KcmpType.KCMP_FILES);
+        var directories = new SharedObjects(KcmpType.KCMP_FS);
+        var signals = new SharedObjects(KcmpType.KCMP_SIGHAND);
+        NamespaceIds own = NamespaceIds.Read(Sys.GetPid());
+        TaskKobjIdsEntry ownIds = Own();
+        foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
+        {
+            task.Ids.MergeFrom(ownIds);
+            task.Ids.VmId = memory.IdOf(task.Pid);
+            task.Ids.FilesId = files.IdOf(task.Pid);
+            task.Ids.FsId = directories.IdOf(task.Pid);
+            task.Ids.SighandId = signals.IdOf(task.Pid);
+            RefuseOtherNamespaces(context, task, own);
+        }
+    }
+
+    private static void RefuseOtherNamespaces(DumpContext context, DumpedTask task, NamespaceIds own)
+    {
+        NamespaceIds its = NamespaceIds.Read(task.Pid);
+        ReadOnlySpan<(string Name, ulong Its, ulong Own)> pairs =
+        [
+            ("pid", its.Pid, own.Pid),
+            ("network", its.Network, own.Network),
+            ("ipc", its.Ipc, own.Ipc),
+            ("uts", its.Uts, own.Uts),
+            ("mount", its.Mount, own.Mount),
+            ("user", its.User, own.User),
+            ("cgroup", its.Cgroup, own.Cgroup),
+            ("time", its.Time, own.Time),
+            ("pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid),
+            ("time (for its children)", its.TimeForChildren, its.Time),
+        ];
+        foreach ((string name, ulong inode, ulong expected) in pairs)
+        {
+            if (inode != expected)
+            {
+                context.Problems.Add(
+                    "namespace", task.Pid, $"{name} namespace {inode}", "namespaces can't be saved yet",
+                    "run firn in the same namespaces as the program (nsenter)");
+            }
+        }
+    }
+
+    /// <summary>The objects of one kind that were met so far, in the kernel's order.</summary>
+    private sealed class SharedObjects(KcmpType type)
+    {
+        private readonly List<(int Pid, uint Id)> known = [];
+        private uint last = First;
+
+        /// <summary>The id of a process's object: one of its own, or that of a process which shares it.</summary>
+        public uint IdOf(int pid)
+        {
+            int low = 0;
+            int high = known.Count;
+            while (low < high)
+            {
+                int middle = (low + high) / 2;
+                switch (Sys.Kcmp(pid, known[middle].Pid, type).OrThrow($"kcmp({pid}, {known[middle].Pid}, {type})").Int32)
+                {
+                    case 0:
+                        return known[middle].Id;
+                    case 1:
+                        high = middle;
+                        break;
+                    default:
+                        low = middle + 1;
+                        break;
+                }
+            }
+
+            known.Insert(low, (pid, ++last));
+            return last;
+        }
+    }
+}

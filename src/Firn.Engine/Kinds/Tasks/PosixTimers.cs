@@ -1,0 +1,146 @@
+using System.Buffers.Binary;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+
+namespace Firn.Engine.Kinds.Tasks;
+
+/// <summary>The timers of timer_create(2), with their ids, and whom they signal.</summary>
+/// <remarks>
+/// /proc/PID/timers tells all but the times. They get their ids back by PR_TIMER_CREATE_RESTORE_IDS (Linux 6.15; kernel/time/posix-timers.c).
+/// The overrun count is saved as CRIU does, but no call sets it; it is that of the last delivered signal, which the program has seen.
+/// </remarks>
+internal sealed class PosixTimers : TaskKind
+{
+    private const int SigevSignal = 0;
+    private const int SigevNone = 1;
+    private const int SigevThread = 2;
+    private const int SigevThreadId = 4;
+
+    // struct itimerspec and struct sigevent.
+    private const int TimesSize = 32;
+    private const int SigeventSize = 64;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
+    {
+        List<TaskTimer> timers = TaskTimers.Read(task.Pid);
+        timers.Sort((one, other) => one.Id.CompareTo(other.Id));
+        foreach (TaskTimer timer in timers)
+        {
+            batch.MakeRoom(2, TimesSize, "POSIX timers");
+            RemoteBuffer times = batch.Allocate(TimesSize);
+            batch.Call(Sysno.timer_gettime, timer.Id, times);
+            Slot overrun = batch.Call(Sysno.timer_getoverrun, timer.Id);
+            batch.Then(() => (task.TaskCore().Timers ??= new TaskTimersEntry()).Posix.Add(ToMessage(context, task, timer, times, overrun.Int32)));
+        }
+    }
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    public override void RestoreTask(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    {
+        if (task.Core.Tc.Timers is not { Posix.Count: > 0 } timers)
+        {
+            return;
+        }
+
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
+        foreach (PosixTimerEntry timer in timers.Posix)
+        {
+            batch.MakeRoom(1, SigeventSize + sizeof(int), "POSIX timers");
+            RemoteBuffer sigevent = batch.Allocate(SigeventSize);
+            Span<byte> bytes = sigevent.Bytes;
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes, timer.SivalPtr);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], timer.SiSigno);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], timer.ItSigevNotify);
+            BinaryPrimitives.WriteInt32LittleEndian(bytes[16..], timer.HasNotifyThreadId ? timer.NotifyThreadId : 0);
+            RemoteBuffer id = batch.Data(timer.ItId);
+            batch.Call(Sysno.timer_create, (int)timer.ClockId, sigevent, id);
+        }
+
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
+    }
+
+    /// <inheritdoc/>
+    public override void Arm(RestoreContext context, RestoredThread thread, RemoteBatch batch)
+    {
+        if (!thread.IsLeader())
+        {
+            return;
+        }
+
+        foreach (PosixTimerEntry timer in thread.Core.Tc.Timers?.Posix ?? [])
+        {
+            if ((timer.Vsec | timer.Vnsec) != 0)
+            {
+                batch.MakeRoom(1, TimesSize, "POSIX timers");
+                RemoteBuffer times = batch.Allocate(TimesSize);
+                ReadOnlySpan<ulong> words = [timer.Isec, timer.Insec, timer.Vsec, timer.Vnsec];
+                words.CopyTo(times.As<ulong>());
+                batch.Call(Sysno.timer_settime, (int)timer.ItId, 0, times, 0);
+            }
+        }
+    }
+
+    private static PosixTimerEntry ToMessage(DumpContext context, DumpedTask task, TaskTimer timer, RemoteBuffer times, int overrun)
+    {
+        Span<ulong> words = times.As<ulong>();
+        if ((words[0] | words[1]) == 0 && (words[2] | words[3]) != 0 && HasExpired(task, timer))
+        {
+            // It came between the question and now: nothing is left of it but the signal.
+            words[2] = words[3] = 0;
+        }
+
+        var message = new PosixTimerEntry
+        {
+            ItId = (uint)timer.Id,
+            ClockId = (uint)timer.ClockId,
+            SiSigno = (uint)timer.Signal,
+            ItSigevNotify = (uint)Notify(timer),
+            SivalPtr = timer.Value,
+            Overrun = (uint)overrun,
+            Isec = words[0],
+            Insec = words[1],
+            Vsec = words[2],
+            Vnsec = words[3],
+        };
+        if (timer.ToThread)
+        {
+            message.NotifyThreadId = timer.Target;
+        }
+
+        // A thread that is gone gets no signal any more, and timer_create takes no such thread.
+        if (timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target))
+        {
+            context.Problems.Add(
+                "timer-of-dead-thread", task.Pid, $"timer {timer.Id}", "it signals a thread that has ended", "delete it with timer_delete before the dump");
+        }
+
+        return message;
+    }
+
+    // Of a timer without an interval, a signal in the queue can only be newer than the time that was left: setting it anew drops the old one.
+    private static bool HasExpired(DumpedTask task, TaskTimer timer)
+    {
+        const int TimerCode = -2;
+        Tracee? tracee = timer.ToThread ? task.Threads.Find(thread => thread.Tid == timer.Target)?.Tracee : task.Leader.Tracee;
+        return tracee is not null && tracee.PeekQueuedSignals(shared: !timer.ToThread).Exists(siginfo =>
+            BinaryPrimitives.ReadInt32LittleEndian(siginfo.AsSpan(8)) == TimerCode
+            && BinaryPrimitives.ReadInt32LittleEndian(siginfo.AsSpan(16)) == timer.Id);
+    }
+
+    private static int Notify(TaskTimer timer) => timer.Notification switch
+    {
+        TimerNotification.None => SigevNone,
+        TimerNotification.Thread => SigevThread,
+        _ => SigevSignal,
+    } | (timer.ToThread ? SigevThreadId : 0);
+}
