@@ -46,7 +46,7 @@ public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
     }
 
     /// <summary>Queues the receiving of all that was sent.</summary>
-    /// <returns>The descriptors in the task, each an argument of calls queued after this.</returns>
+    /// <returns>The descriptors in the task, each an argument of calls queued after this; asked again after the batch, numbers.</returns>
     public IReadOnlyList<RemoteArgument> QueueReceive()
     {
         RemoteBatch batch = remote.Batch;
@@ -58,6 +58,9 @@ public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
             vector.As<ulong>()[1] = (ulong)data.Bytes.Length;
             RemoteBuffer control = batch.Allocate(ControlSize);
             RemoteBuffer header = batch.Allocate(HeaderSize);
+
+            // Should the task have no descriptor free, the message comes without one, and this makes each use an EBADF.
+            control.As<int>()[4] = -1;
             Span<ulong> fields = header.As<ulong>();
             fields[2] = vector.Address.Value;
             fields[3] = 1;
@@ -65,8 +68,17 @@ public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
             fields[5] = ControlSize;
             batch.Call(Sysno.recvmsg, taskEnd, header, (int)(MessageFlags.MSG_CMSG_CLOEXEC | MessageFlags.MSG_DONTWAIT));
 
-            // struct cmsghdr is 16 bytes; the padding behind the int stays 0, so the word is the descriptor.
+            // struct cmsghdr is 16 bytes; the padding behind the int stays 0, so the word is the descriptor. A later batch has the memory
+            // for other things: there it is a number.
+            int index = received.Count;
             received.Add(RemoteArgument.At(control.Address + 16));
+            batch.Then(() =>
+            {
+                if (index < received.Count)
+                {
+                    received[index] = control.As<int>()[4];
+                }
+            });
         }
 
         return received;

@@ -170,10 +170,13 @@ public sealed class RemoteBatch
     /// <summary>Queues work of Firn's own for after the run: reading results out of slots and buffers. Not run if the batch fails.</summary>
     public void Then(Action completion) => completions.Add(completion);
 
+    /// <summary>Whether these calls and bytes, in as many buffers, still fit.</summary>
+    public bool HasRoom(int calls, int bytes) => Free >= (calls * Executor.RecordSize) + bytes + (16 * calls) + 64;
+
     /// <summary>Runs what is queued so far, if fewer than these calls and bytes would still fit.</summary>
     public void MakeRoom(int calls, int bytes, string nextPurpose)
     {
-        if (Free < (calls * Executor.RecordSize) + bytes + (16 * calls) + 64)
+        if (!HasRoom(calls, bytes))
         {
             Run(nextPurpose);
         }

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -43,6 +44,7 @@ internal static class Dump
     {
         var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable() };
         context.Tasks.AddRange(tree.Tasks);
+        KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);
         foreach (TaskKind kind in TaskKinds.All)
         {

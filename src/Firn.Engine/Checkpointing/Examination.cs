@@ -1,4 +1,5 @@
 using Firn.Engine.Tree;
+using Firn.Images;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Checkpointing;
@@ -23,6 +24,7 @@ internal static class Examination
     /// <summary>What of the tree itself can't be saved: sessions and groups that reach outside, leaders that are gone.</summary>
     public static void ExamineTree(DumpContext context)
     {
+        ExamineSharing(context);
         DumpedTask root = context.Tasks[0];
         foreach (DumpedTask task in context.Tasks)
         {
@@ -53,6 +55,31 @@ internal static class Examination
             {
                 context.Problems.Add(
                     "process-group", task.Pid, $"process group {group}", "its leader has exited", "start the program in a group of its own");
+            }
+        }
+    }
+
+    // Tasks that are no threads of one process, and yet share what only threads share, by clone(2) with CLONE_VM and its kin.
+    private static void ExamineSharing(DumpContext context)
+    {
+        ReadOnlySpan<(string What, Func<TaskKobjIdsEntry, uint> Id)> objects =
+        [
+            ("memory", ids => ids.VmId),
+            ("descriptors", ids => ids.FilesId),
+            ("working directory", ids => ids.FsId),
+            ("signal handlers", ids => ids.SighandId),
+        ];
+        foreach ((string what, Func<TaskKobjIdsEntry, uint> id) in objects)
+        {
+            foreach (IGrouping<uint, DumpedTask> sharing in context.Tasks.Where(task => !task.IsZombie).GroupBy(task => id(task.Ids)).Where(group => group.Count() > 1))
+            {
+                DumpedTask second = sharing.ElementAt(1);
+                context.Problems.Add(
+                    "shared-task-state",
+                    second.Pid,
+                    $"{what} shared with pid {sharing.First().Pid}",
+                    "processes that share these without being threads of one process can't be saved yet",
+                    "wait until the program has ended the one or executed another program in it (a vfork child does so at once)");
             }
         }
     }

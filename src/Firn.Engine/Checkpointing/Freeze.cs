@@ -219,11 +219,26 @@ internal static class Freeze
 
     private static void Look(FrozenTree tree)
     {
-        foreach (DumpedTask task in tree.Tasks)
+        foreach (DumpedTask task in tree.Tasks.ToArray())
         {
+            // What was gone before it could be seized, and reaped since, was no part of the tree that stands here.
+            if (task.Threads.Count == 0 && ProcStat.TryRead(task.Pid, out _).IsError)
+            {
+                task.Parent?.Children.Remove(task);
+                tree.Tasks.Remove(task);
+                continue;
+            }
+
             task.Stat = ProcStat.Read(task.Pid);
             task.Status = ProcStatus.Read(task.Pid);
-            if (!task.IsZombie)
+            if (task.IsZombie)
+            {
+                if (task.Threads.Count == 0)
+                {
+                    task.Threads.Add(new DumpedThread { Task = task, Tid = task.Pid });
+                }
+            }
+            else
             {
                 task.PidFd = new Fd(Sys.PidfdOpen(task.Pid).OrThrow($"pidfd_open({task.Pid})").Int32);
                 task.Mappings = Maps.Read(task.Pid);

@@ -48,17 +48,12 @@ internal static class TreeImages
             Sid = (uint)task.Stat.Session,
         };
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.Tid));
-        if (task.IsZombie)
-        {
-            tree.Threads.Clear();
-            tree.Threads.Add((uint)task.Pid);
-        }
-
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.Pid;
         if (task.IsZombie)
         {
-            context.Images.Add(ImageKind.Core, pid, TaskStates.DumpZombie(task));
+            TaskStates.DumpZombie(task);
+            context.Images.Add(ImageKind.Core, pid, task.Core);
             return;
         }
 

@@ -30,6 +30,7 @@ internal static class Restore
             clock.Run("files", () => CreateFiles(plan));
             clock.Run("root task", tree.PlantRoot);
             clock.Run("forking", tree.Grow);
+            plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
@@ -52,6 +53,7 @@ internal static class Restore
         }
         finally
         {
+            plan.Memory.Dispose();
             context.Files.Dispose();
         }
     }

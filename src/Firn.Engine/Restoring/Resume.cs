@@ -1,7 +1,10 @@
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
@@ -14,11 +17,6 @@ internal static class Resume
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        foreach (RestoredTask zombie in context.Tasks.Where(task => task.IsZombie))
-        {
-            TaskStates.RestoreZombie(context, zombie);
-        }
-
         DescriptorTables.Arm(context);
         TaskStage.RunAll(
             "signals and timers",
@@ -43,6 +41,11 @@ internal static class Resume
         foreach (RestoredTask task in living)
         {
             LeaveTask(tree, task);
+            Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
+            if (stop != Signal.None)
+            {
+                Sys.Kill(task.Pid, stop).OrThrow($"kill({task.Pid}, {stop})");
+            }
         }
 
         tree.Thaw();
@@ -50,7 +53,7 @@ internal static class Resume
 
     private static void LeaveTask(GrowingTree tree, RestoredTask task)
     {
-        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => (vma.Status & Memory.VmaStatus.Vdso) != 0);
+        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso));
         Seed.Unmap(task.Leader.Remote, vdso is null ? RemotePtr.Null : new RemotePtr(vdso.Start), tree.Scratch);
         foreach (RestoredThread thread in task.Threads)
         {

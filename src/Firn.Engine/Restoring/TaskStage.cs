@@ -14,6 +14,7 @@ internal static class TaskStage
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         JoinGroups(context);
+        Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
         RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch));
         RunAll(

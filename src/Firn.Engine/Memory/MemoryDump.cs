@@ -1,0 +1,213 @@
+using System.Globalization;
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Memory;
+
+/// <summary>The dump half of memory: mappings, pages, shared objects.</summary>
+internal static class MemoryDump
+{
+    /// <summary>
+    /// Reads VmFlags while the task still runs; <see cref="Collect"/> then need not, if the mappings are the same. Null if the process is
+    /// gone.
+    /// </summary>
+    public static MemoryAdvices? ReadAdvice(int pid)
+    {
+        try
+        {
+            return MemoryAdvices.Read(pid, Maps.Read(pid));
+        }
+        catch (LinuxException exception) when (exception.Errno is Errno.ENOENT or Errno.ESRCH)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// Describes all mappings, of all tasks, in their <see cref="DumpedTask.Mm"/>; makes mapped files and shared objects known; says what
+    /// can't be saved. Nothing is written and nothing changed.
+    /// </summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="advices">What <see cref="ReadAdvice"/> gave for some processes, by pid.</param>
+    public static void Collect(DumpContext context, IReadOnlyDictionary<int, MemoryAdvices>? advices = null)
+    {
+        (uint major, uint minor) = SharedObjects.Device();
+        var classifier = new VmaClassifier(major, minor);
+        foreach (DumpedTask task in context.Tasks)
+        {
+            if (!task.IsZombie)
+            {
+                CollectTask(context, task, classifier, advices?.GetValueOrDefault(task.Pid));
+            }
+        }
+
+        SharedObjects.Examine(context);
+    }
+
+    /// <summary>
+    /// Finds the pages of all tasks, lets each task write its own, all side by side, and adds the page maps; meanwhile Firn writes the
+    /// shared objects. The tree is frozen and nothing stands in the way.
+    /// </summary>
+    /// <exception cref="CheckpointException">A file can't be written.</exception>
+    public static void WritePages(DumpContext context)
+    {
+        var all = new Dictionary<DumpedTask, TaskPages>();
+        try
+        {
+            long begun = Sys.ClockNanoseconds(1);
+            foreach (DumpedTask task in context.Tasks)
+            {
+                if (!task.IsZombie)
+                {
+                    var pages = new TaskPages(context, task);
+                    all.Add(task, pages);
+                    context.PageStatistics.Scanned += pages.Scan();
+                    if (task.Parent is not null && all.TryGetValue(task.Parent, out TaskPages? parent))
+                    {
+                        pages.FindShared(parent);
+                    }
+                }
+            }
+
+            long scanned = Sys.ClockNanoseconds(1);
+            List<PageWriter> writers = [.. all.Values.Select(pages => AddPagemap(context, pages))];
+            PageWriter.Run(writers, () => SharedObjects.Write(context));
+            SharedPages.WriteLinks(context, all);
+            context.PageStatistics.ScanTime += TimeSpan.FromTicks((scanned - begun) / TimeSpan.NanosecondsPerTick);
+            context.PageStatistics.WriteTime += TimeSpan.FromTicks((Sys.ClockNanoseconds(1) - scanned) / TimeSpan.NanosecondsPerTick);
+        }
+        finally
+        {
+            foreach (TaskPages pages in all.Values)
+            {
+                pages.Dispose();
+            }
+        }
+    }
+
+    /// <summary>A run as a message: the count in both fields, so that readers of both ages find it.</summary>
+    internal static PagemapEntry ToMessage(PageRun run)
+    {
+        var message = new PagemapEntry
+        {
+            Vaddr = run.Address,
+            CompatNrPages = (uint)Math.Min(run.Pages, uint.MaxValue),
+            Flags = (uint)run.Flags,
+            NrPages = run.Pages,
+        };
+        if ((run.Flags & PageFlags.Parent) != 0)
+        {
+            message.InParent = true;
+        }
+
+        return message;
+    }
+
+    private static PageWriter AddPagemap(DumpContext context, TaskPages pages)
+    {
+        List<PageRun> runs = pages.Runs();
+        ulong id = (ulong)pages.Task.Pid;
+        context.Images.Add(ImageKind.Pagemap, id, new PagemapHead { PagesId = pages.File.Id });
+        ulong written = 0;
+        ulong shared = 0;
+        foreach (PageRun run in runs)
+        {
+            context.Images.Add(ImageKind.Pagemap, id, ToMessage(run));
+            written += run.IsPresent ? run.Pages : 0;
+            shared += run.IsPresent ? 0 : run.Pages;
+        }
+
+        // CRIU's place for guard pages: entries behind all mappings.
+        foreach (AddressRange guard in pages.Guards)
+        {
+            pages.Task.Mm.Vmas.Add(new VmaEntry { Start = guard.Start, End = guard.End, Pgoff = 0, Shmid = 0, Prot = 0, Flags = 0, Status = (uint)VmaStatus.Guard, Fd = -1 });
+        }
+
+        context.PageStatistics.Written += (long)written;
+        context.PageStatistics.Shared += (long)shared;
+        if (context.Log.IsEnabled(LogLevel.Debug))
+        {
+            context.Log.LogDebug("pid {Pid}: {Written} pages to write, {Shared} shared with the parent, {Runs} runs", pages.Task.Pid, written, shared, runs.Count);
+        }
+
+        return new PageWriter(context, pages, runs);
+    }
+
+    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier, MemoryAdvices? early)
+    {
+        MemoryAdvices advices = early?.AreOf(task.Mappings) == true ? early : MemoryAdvices.Read(task.Pid, task.Mappings);
+        FillLandmarks(task);
+        foreach (Mapping mapping in task.Mappings)
+        {
+            if (RemoteProcess.IsScratch(mapping))
+            {
+                continue;
+            }
+
+            VmaEntry vma = classifier.Describe(mapping, advices.Of(mapping), out VmaObjection? objection);
+            if (objection is not null)
+            {
+                context.Problems.Add(objection.Identifier, task.Pid, $"mapping {mapping}", objection.Reason, objection.Remedy);
+                continue;
+            }
+
+            if (mapping.HasFile)
+            {
+                vma.Shmid = context.Files.AddMapped(context, task, mapping);
+                if (mapping.Shared)
+                {
+                    vma.Fdflags = AccessMode(task.Pid, mapping);
+                }
+            }
+
+            if (task.Mm.Vmas.Count > 0 && VmaClassifier.AreOne(task.Mm.Vmas[^1], vma))
+            {
+                task.Mm.Vmas[^1].End = vma.End;
+            }
+            else
+            {
+                task.Mm.Vmas.Add(vma);
+            }
+        }
+
+        task.Mm.ExeFileId = context.Files.AddExecutable(context, task);
+    }
+
+    private static void FillLandmarks(DumpedTask task)
+    {
+        ProcStat stat = task.Stat;
+        task.Mm.MmStartCode = stat.StartCode;
+        task.Mm.MmEndCode = stat.EndCode;
+        task.Mm.MmStartData = stat.StartData;
+        task.Mm.MmEndData = stat.EndData;
+        task.Mm.MmStartStack = stat.StartStack;
+        task.Mm.MmStartBrk = stat.StartBrk;
+        task.Mm.MmArgStart = stat.ArgStart;
+        task.Mm.MmArgEnd = stat.ArgEnd;
+        task.Mm.MmEnvStart = stat.EnvStart;
+        task.Mm.MmEnvEnd = stat.EnvEnd;
+        task.Mm.MmSavedAuxv.AddRange(Auxv.Read(task.Pid));
+
+        // The break itself only the task can tell, by brk(0): PageWriter asks.
+        task.Mm.MmBrk = stat.StartBrk;
+    }
+
+    // How the file was opened that is mapped: the permission bits of the link (fs/proc/base.c, proc_map_files_instantiate).
+    private static uint AccessMode(int pid, Mapping mapping)
+    {
+        string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/map_files/{mapping.Start:x}-{mapping.End:x}");
+        Sys.StatAt(At.AT_FDCWD, path, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).OrThrow($"newfstatat({path})");
+        return (stat.st_mode & 0x180) switch
+        {
+            0x180 => (uint)OpenFlags.O_RDWR,
+            0x80 => (uint)OpenFlags.O_WRONLY,
+            _ => (uint)OpenFlags.O_RDONLY,
+        };
+    }
+}

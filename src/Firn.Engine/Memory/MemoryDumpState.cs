@@ -1,0 +1,10 @@
+namespace Firn.Engine.Memory;
+
+/// <summary>What a dump knows of the memory of a tree: kept in <see cref="Sharing.OpenFileTable.State"/>.</summary>
+internal sealed class MemoryDumpState
+{
+    private uint lastPagesId;
+
+    /// <summary>The next id of a pages file.</summary>
+    public uint NextPagesId() => ++lastPagesId;
+}

@@ -1,0 +1,182 @@
+using Firn.Engine.Restoring;
+using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Memory;
+
+/// <summary>The restore half of memory: what each process gets, found out and verified before there is any process.</summary>
+/// <remarks>
+/// In order: <see cref="Make"/>, <see cref="MakeObjects"/> (before files are created, which may need a memfd), <see cref="OpenFiles"/>
+/// (after), and for each process <see cref="RestoreInto"/>, its forks, and <see cref="ApplyAfterForking"/>.
+/// </remarks>
+internal sealed class MemoryPlan : IDisposable
+{
+    private readonly RestoreContext context;
+    private readonly PageSources sources;
+    private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
+    private readonly RestoredObjects objects;
+
+    private MemoryPlan(RestoreContext context, PageSources sources)
+    {
+        this.context = context;
+        this.sources = sources;
+        objects = new RestoredObjects(context, sources);
+    }
+
+    /// <summary>How many private pages are read from the images, once all tasks are restored.</summary>
+    public long PagesRestored { get; private set; }
+
+    /// <summary>Reads and verifies what concerns memory.</summary>
+    /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
+    /// <exception cref="CheckpointException">It can't be restored here.</exception>
+    public static MemoryPlan Make(RestoreContext context)
+    {
+        var plan = new MemoryPlan(context, new PageSources(context.Images.Directory));
+        foreach (RestoredTask task in context.Tasks)
+        {
+            if (!task.IsZombie)
+            {
+                TaskMemory memory = TaskMemory.Make(task, plan.sources.Resolve(ImageKind.Pagemap, (ulong)task.Pid));
+                plan.tasks.Add(task, memory);
+                if (task.Parent is not null && plan.tasks.TryGetValue(task.Parent, out TaskMemory? parent))
+                {
+                    memory.Inherit(parent);
+                }
+            }
+        }
+
+        // Children before parents, so that what a grandchild needs is seen by all above it.
+        for (int i = context.Tasks.Count - 1; i >= 0; i--)
+        {
+            RestoredTask task = context.Tasks[i];
+            if (plan.SharesWithParent(task))
+            {
+                plan.tasks[task.Parent!].ReachDownFor(plan.tasks[task]);
+            }
+        }
+
+        plan.objects.Resolve(plan.tasks.Values);
+        plan.CheckVdso();
+        return plan;
+    }
+
+    /// <summary>Whether a process is to be forked after its parent's memory is in place, since it shares pages with it.</summary>
+    public bool SharesWithParent(RestoredTask task) => tasks.TryGetValue(task, out TaskMemory? memory) && memory.SharesWithParent;
+
+    /// <summary>Makes memfds and shared anonymous memory, with their content.</summary>
+    public void MakeObjects()
+    {
+        OpenSources();
+        objects.Make();
+    }
+
+    /// <summary>Opens what mappings need, at numbers that all tasks inherit. All files have been created.</summary>
+    public void OpenFiles()
+    {
+        foreach (TaskMemory memory in tasks.Values)
+        {
+            foreach (PlannedVma vma in memory.Vmas)
+            {
+                _ = DescriptorOf(vma.Entry);
+            }
+        }
+    }
+
+    /// <summary>Puts the memory of a process in place. It runs nothing of its own yet.</summary>
+    /// <param name="task">The process, stopped.</param>
+    /// <param name="inherited">Whether it was forked from its parent's restored memory; else what it has doesn't matter.</param>
+    /// <param name="scratchAddress">Where the scratch lies, which is left alone.</param>
+    /// <param name="scratchSize">Its size in bytes.</param>
+    public void RestoreInto(RestoredTask task, bool inherited, ulong scratchAddress, ulong scratchSize)
+    {
+        TaskMemory memory = tasks[task];
+        var builder = new MemoryBuilder(memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
+        PagesRestored += builder.Run(inherited, Maps.Read(task.Pid));
+    }
+
+    /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>
+    public void ApplyAfterForking(RestoredTask task) => new MemoryFinisher(context, tasks[task], task.Leader.Remote.Batch).Run();
+
+    /// <summary>Seals that forbid new writable mappings: all mappings exist.</summary>
+    public void SealObjects() => objects.Seal();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        sources.Dispose();
+        objects.Dispose();
+    }
+
+    private int DescriptorOf(VmaEntry vma)
+    {
+        if (vma.Has(MapFlags.MAP_ANONYMOUS) && !vma.Is(VmaStatus.AnonymousShared))
+        {
+            return -1;
+        }
+
+        if (objects.Find(vma) is { } shared)
+        {
+            return shared.Number;
+        }
+
+        bool isWritable = vma.Is(VmaStatus.FileShared)
+            && (vma.HasFdflags ? ((OpenFlags)vma.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDWR : (vma.Protection() & ProtectionFlags.PROT_WRITE) != 0);
+        return context.Files.State.Get<MappedFiles>().Get(context, (uint)vma.Shmid, isWritable).Number;
+    }
+
+    private void OpenSources()
+    {
+        foreach (PagesSource source in sources.Files)
+        {
+            source.Descriptor = context.Files.MoveToRegion(Sys.Open(source.Path, OpenFlags.O_RDONLY));
+        }
+    }
+
+    // The vdso belongs to the kernel. A process that was in the midst of it, or has its addresses in hand, needs the very same.
+    private void CheckVdso()
+    {
+        List<Mapping> own = Maps.Read(Sys.GetPid());
+        Mapping? vdso = own.Find(mapping => mapping.IsNamed("[vdso]"));
+        byte[]? code = vdso is null ? null : Read($"/proc/{Sys.GetPid()}/mem", (long)vdso.Start, (int)vdso.Length);
+        var compared = new HashSet<(PagesSource, long)>();
+        foreach (TaskMemory memory in tasks.Values)
+        {
+            if (memory.Vdso is null)
+            {
+                continue;
+            }
+
+            foreach (SourceRun run in memory.VdsoPages)
+            {
+                if (!compared.Add((run.File, run.Offset)))
+                {
+                    continue;
+                }
+
+                byte[] saved = Read(run.File.Path, run.Offset, (int)(run.End - run.Start));
+                int at = (int)(run.Start - memory.Vdso.Start);
+                if (code is null || code.Length != (int)(memory.Vdso.End - memory.Vdso.Start) || !saved.AsSpan().SequenceEqual(code.AsSpan(at, saved.Length)))
+                {
+                    throw new CheckpointException(
+                        $"task {memory.Task.Pid} was saved under another kernel or on another processor: its vdso is not this kernel's; restore it where it was saved")
+                    {
+                        Phase = "prepare",
+                        Pid = memory.Task.Pid,
+                    };
+                }
+            }
+        }
+    }
+
+    private static byte[] Read(string path, long offset, int length)
+    {
+        using Fd fd = Sys.Open(path, OpenFlags.O_RDONLY);
+        byte[] bytes = new byte[length];
+        int read = Sys.Pread(fd.Number, bytes, offset).OrThrow($"pread({path}, {offset})").Int32;
+        return bytes[..read];
+    }
+}

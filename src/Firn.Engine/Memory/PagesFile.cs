@@ -1,0 +1,68 @@
+using Firn.Engine.Checkpointing;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+
+namespace Firn.Engine.Memory;
+
+/// <summary>A pages-N.img that is being written.</summary>
+internal sealed class PagesFile : IDisposable
+{
+    private readonly Fd fd;
+
+    /// <summary>Makes the file, empty.</summary>
+    /// <exception cref="CheckpointException">It can't be made.</exception>
+    public PagesFile(DumpContext context)
+    {
+        Id = context.Files.State.Get<MemoryDumpState>().NextPagesId();
+        string name = ImageKind.Pages.FileName(Id);
+        Path = System.IO.Path.Combine(context.Options.ImagesDirectory, name);
+        SysResult opened = Sys.OpenAt(
+            At.AT_FDCWD, Path, OpenFlags.O_RDWR | OpenFlags.O_CREAT | OpenFlags.O_TRUNC | OpenFlags.O_CLOEXEC | OpenFlags.O_NOFOLLOW, 0x180);
+        if (opened.IsError)
+        {
+            throw Failure(opened.Errno);
+        }
+
+        context.WrittenFiles.Add(name);
+        fd = new Fd(opened.Int32);
+    }
+
+    /// <summary>The N of its name.</summary>
+    public uint Id { get; }
+
+    /// <summary>Its path.</summary>
+    public string Path { get; }
+
+    /// <summary>Firn's descriptor.</summary>
+    public int Number => fd.Number;
+
+    /// <summary>Gives the file its final size.</summary>
+    public void SetSize(long size) => Check(Sys.Ftruncate(fd.Number, size), 0);
+
+    /// <summary>Checks the result of a write.</summary>
+    /// <exception cref="CheckpointException">It failed or was cut short.</exception>
+    public void Check(SysResult result, long expected)
+    {
+        if (result.IsError)
+        {
+            throw Failure(result.Errno);
+        }
+
+        if (result.Int64 != expected)
+        {
+            throw new CheckpointException($"dump: {Path}: only {result.Int64} of {expected} bytes could be written; is the file system full?") { Phase = "dump" };
+        }
+    }
+
+    /// <summary>The exception for a write that failed.</summary>
+    public CheckpointException Failure(Errno errno) => new(
+        $"dump: {Path}: {errno} ({ErrnoText.Describe(errno)}); make room or choose another images directory")
+    {
+        Phase = "dump",
+        Errno = errno,
+    };
+
+    /// <inheritdoc/>
+    public void Dispose() => fd.Dispose();
+}

@@ -1,0 +1,125 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Memory;
+
+/// <summary>Pages that a child still shares with its parent since the fork: found by their frames, written once.</summary>
+/// <remarks>
+/// <para>
+/// Such a page is marked in the child's page map as one of the parent *set* (<see cref="PageFlags.Parent"/>), and the images directory gets
+/// a parent set that consists of links alone: there the child's page map is its parent's. Sharing over several generations goes on in the
+/// parent set's parent. To any reader of the format this is an ordinary chain of incremental images.
+/// </para>
+/// <para>Reading pagemap does not break the sharing, as process_vm_readv(2) would.</para>
+/// </remarks>
+internal static class SharedPages
+{
+    private const int ChunkPages = 1 << 15;
+    private const string ParentLink = "parent";
+
+    /// <summary>Finds out which pages of a child have the very same frames in its parent.</summary>
+    /// <param name="child">The child's page map.</param>
+    /// <param name="parent">Its parent's.</param>
+    /// <param name="candidates">Pages that both have as their own, at the same addresses.</param>
+    public static List<AddressRange> Find(Pagemap child, Pagemap parent, IReadOnlyList<AddressRange> candidates)
+    {
+        var shared = new List<AddressRange>();
+        ulong[] first = [];
+        ulong[] second = [];
+        foreach (AddressRange candidate in candidates)
+        {
+            for (ulong start = candidate.Start; start < candidate.End; start += (ulong)ChunkPages * Kernel.PageSize)
+            {
+                int pages = (int)Math.Min(ChunkPages, (candidate.End - start) / Kernel.PageSize);
+                if (first.Length < pages)
+                {
+                    first = new ulong[pages];
+                    second = new ulong[pages];
+                }
+
+                child.ReadEntries(start, first.AsSpan(0, pages));
+                parent.ReadEntries(start, second.AsSpan(0, pages));
+                Compare(start, first.AsSpan(0, pages), second.AsSpan(0, pages), shared);
+            }
+        }
+
+        return shared;
+    }
+
+    /// <summary>Adds the runs of pages whose entries name the same frame, or the same place in the swap.</summary>
+    internal static void Compare(ulong address, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> second, List<AddressRange> shared)
+    {
+        int begin = -1;
+        for (int i = 0; i <= first.Length; i++)
+        {
+            bool same = i < first.Length
+                && ((first[i] ^ second[i]) & Pagemap.PlaceMask) == 0
+                && (first[i] & Pagemap.FrameMask) != 0;
+            if (same && begin < 0)
+            {
+                begin = i;
+            }
+            else if (!same && begin >= 0)
+            {
+                PageRuns.Append(
+                    shared, new AddressRange(address + ((ulong)begin * Kernel.PageSize), address + ((ulong)i * Kernel.PageSize)));
+                begin = -1;
+            }
+        }
+    }
+
+    /// <summary>Makes the parent sets that the page maps speak of.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="sharing">The tasks that share pages with their parents, with the ids of the pages files of all.</param>
+    public static void WriteLinks(DumpContext context, IReadOnlyDictionary<DumpedTask, TaskPages> sharing)
+    {
+        string top = context.Options.ImagesDirectory;
+        string topLink = Path.Combine(top, ParentLink);
+        if (Sys.ReadLink(topLink, out _)?.StartsWith(DirectoryName(0), StringComparison.Ordinal) == true)
+        {
+            // Of an older set in the same directory.
+            Sys.UnlinkAt(At.AT_FDCWD, topLink).OrThrow($"unlinkat({topLink})");
+        }
+
+        // The donor of each sharing task in the generation that is being linked.
+        var donors = sharing.Values.Where(pages => pages.SharesWithParent).ToDictionary(pages => pages.Task, pages => sharing[pages.Task.Parent!]);
+        for (int generation = 1; donors.Count > 0; generation++)
+        {
+            string name = DirectoryName(generation);
+            string directory = Path.Combine(top, name);
+            SysResult made = Sys.MkdirAt(At.AT_FDCWD, directory, 0x1c0);
+            if (made.Errno != Errno.EEXIST)
+            {
+                made.OrThrow($"mkdirat({directory})");
+            }
+
+            Link(context, generation == 1 ? name : $"../{name}", generation == 1 ? ParentLink : $"{DirectoryName(generation - 1)}/{ParentLink}");
+            foreach ((DumpedTask task, TaskPages donor) in donors)
+            {
+                Link(context, $"../{ImageKind.Pagemap.FileName((ulong)donor.Task.Pid)}", $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
+            }
+
+            foreach (uint id in donors.Values.Select(donor => donor.File.Id).Distinct())
+            {
+                Link(context, $"../{ImageKind.Pages.FileName(id)}", $"{name}/{ImageKind.Pages.FileName(id)}");
+            }
+
+            context.WrittenFiles.Add(name);
+            donors = donors.Where(row => row.Value.SharesWithParent).ToDictionary(row => row.Key, row => sharing[row.Value.Task.Parent!]);
+        }
+    }
+
+    private static string DirectoryName(int generation) => generation == 0 ? "shared-pages-" : $"shared-pages-{generation}";
+
+    private static void Link(DumpContext context, string target, string name)
+    {
+        string path = Path.Combine(context.Options.ImagesDirectory, name);
+        _ = Sys.UnlinkAt(At.AT_FDCWD, path);
+        Sys.SymlinkAt(target, At.AT_FDCWD, path).OrThrow($"symlinkat({target}, {path})");
+        context.WrittenFiles.Add(name);
+    }
+}

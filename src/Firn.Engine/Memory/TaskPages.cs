@@ -1,0 +1,145 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Memory;
+
+/// <summary>The pages of one process under dump: which there are, and the file that they go to.</summary>
+internal sealed class TaskPages : IDisposable
+{
+    private readonly List<AddressRange> own = [];
+
+    /// <summary>Opens the page map and makes the pages file.</summary>
+    public TaskPages(DumpContext context, DumpedTask task)
+    {
+        Task = task;
+        Map = Pagemap.Open(task.Pid);
+        File = new PagesFile(context);
+    }
+
+    /// <summary>The process.</summary>
+    public DumpedTask Task { get; }
+
+    /// <summary>Its page map in /proc.</summary>
+    public Pagemap Map { get; }
+
+    /// <summary>Where its pages go.</summary>
+    public PagesFile File { get; }
+
+    /// <summary>All pages that are its own, by ascending address.</summary>
+    public IReadOnlyList<AddressRange> Own => own;
+
+    /// <summary>Guard pages (MADV_GUARD_INSTALL).</summary>
+    public List<AddressRange> Guards { get; } = [];
+
+    /// <summary>Those of its own that its parent has too, in the very same frames.</summary>
+    public IReadOnlyList<AddressRange> Shared { get; private set; } = [];
+
+    /// <summary>Whether there are any.</summary>
+    public bool SharesWithParent => Shared.Count > 0;
+
+    /// <summary>Finds the pages. One pass over the page tables.</summary>
+    /// <returns>How many pages were asked about.</returns>
+    public long Scan()
+    {
+        var found = new List<ScannedPages>();
+        const ulong End = 0x7ffffffff000;
+        Map.Scan(0, End, found);
+        var pages = new List<AddressRange>();
+        foreach (ScannedPages run in found)
+        {
+            PageRuns.Append(run.IsGuard ? Guards : pages, new AddressRange(run.Start, run.End));
+        }
+
+        int next = 0;
+        long scanned = 0;
+        foreach (VmaEntry vma in Task.Mm.Vmas)
+        {
+            var window = new AddressRange(vma.Start, vma.End);
+            if (vma.Is(VmaStatus.Vdso))
+            {
+                // Saved whole, so that a restore can tell whether its kernel has the same.
+                PageRuns.Append(own, window);
+            }
+            else if (vma.IsPrivate() && !vma.Has(Linux.Abi.MapFlags.MAP_DROPPABLE))
+            {
+                foreach (AddressRange part in PageRuns.Clip(pages, window, ref next))
+                {
+                    PageRuns.Append(own, part);
+                }
+            }
+
+            scanned += vma.IsPrivate() ? (long)(window.Length / Linux.Kernel.PageSize) : 0;
+        }
+
+        return scanned;
+    }
+
+    /// <summary>Finds what it shares with its parent.</summary>
+    public void FindShared(TaskPages parent)
+    {
+        List<AddressRange> candidates = PageRuns.Intersect(
+            PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
+        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.Map, candidates);
+    }
+
+    /// <summary>The page map: all runs with the places of their content, split where a mapping's laziness changes.</summary>
+    public List<PageRun> Runs()
+    {
+        var runs = new List<PageRun>();
+        IReadOnlyList<AddressRange> written = SharesWithParent ? PageRuns.Subtract(own, Shared) : own;
+        int nextWritten = 0;
+        int nextShared = 0;
+        foreach (VmaEntry vma in Task.Mm.Vmas)
+        {
+            if (!vma.IsPrivate() || vma.Is(VmaStatus.Vvar))
+            {
+                continue;
+            }
+
+            var window = new AddressRange(vma.Start, vma.End);
+            PageFlags flags = PageFlags.Present | (vma.MayBeLazy() ? PageFlags.Lazy : 0);
+            var both = new List<PageRun>();
+            foreach (AddressRange part in PageRuns.Clip(written, window, ref nextWritten))
+            {
+                both.Add(new PageRun(part.Start, part.Length >> PageMap.PageShift, flags));
+            }
+
+            foreach (AddressRange part in PageRuns.Clip(Shared, window, ref nextShared))
+            {
+                both.Add(new PageRun(part.Start, part.Length >> PageMap.PageShift, PageFlags.Parent));
+            }
+
+            both.Sort(static (a, b) => a.Address.CompareTo(b.Address));
+            foreach (PageRun run in both)
+            {
+                PageRuns.Append(runs, run);
+            }
+        }
+
+        return runs;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Map.Dispose();
+        File.Dispose();
+    }
+
+    // Where a restore can let a child inherit: private memory of either, at the same place.
+    private static List<AddressRange> Inheritable(MmEntry mm)
+    {
+        var ranges = new List<AddressRange>();
+        foreach (VmaEntry vma in mm.Vmas)
+        {
+            if (vma.IsPrivate() && !vma.Is(VmaStatus.Vdso))
+            {
+                PageRuns.Append(ranges, new AddressRange(vma.Start, vma.End));
+            }
+        }
+
+        return ranges;
+    }
+}
