@@ -271,7 +271,7 @@ public sealed class RemoteProcess : IDisposable
         ScratchArea batchArea = Scratch.Allocate(batchSize);
         RemotePtr frame = HomeFrame.Place(frameArea.Address + BelowFrame);
         int frameOffset = frameArea.Offset + (int)(frame.Value - frameArea.Address.Value);
-        ThreadState found = tracee.Found!;
+        RegisterState found = tracee.Found!;
         HomeFrame.Write(
             Scratch.Local(frameOffset, HomeFrame.Size(found.ExtendedState.Length)),
             frame,
@@ -355,7 +355,7 @@ public sealed class RemoteProcess : IDisposable
 
     private void WriteStackFrame()
     {
-        ThreadState found = first.Found!;
+        RegisterState found = first.Found!;
         byte[] frame = new byte[HomeFrame.Size(found.ExtendedState.Length)];
         HomeFrame.Write(frame, StackFrame, entry.Trampoline, found.Registers, found.ExtendedState, found.SignalMask);
         Sys.ProcessVmWrite(Pid, StackFrame.Value, frame).OrThrow($"process_vm_writev({Pid}, {StackFrame})");

@@ -19,7 +19,7 @@ public sealed partial class Tracee
     public bool IsDetached { get; private set; }
 
     /// <summary>What the thread carried when it stopped, once <see cref="Capture"/> has looked; null before.</summary>
-    public ThreadState? Found { get; private set; }
+    public RegisterState? Found { get; private set; }
 
     /// <summary>Attaches without stopping the thread.</summary>
     /// <returns>The tracee, or null with the error: ESRCH when the thread is gone, EPERM when it may not be traced or has a tracer.</returns>
@@ -172,8 +172,8 @@ public sealed partial class Tracee
     }
 
     /// <summary>Keeps what the thread carries now, before anything is changed: what it must have again when it is let go.</summary>
-    public ThreadState Capture()
-        => Found = new ThreadState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
+    public RegisterState Capture()
+        => Found = new RegisterState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>
     public void Forget() => IsDetached = true;

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
 
 namespace Firn.Engine.Kinds;
@@ -13,6 +14,7 @@ internal static class TaskKinds
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         new TaskStates(),
+        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),

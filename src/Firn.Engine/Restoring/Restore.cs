@@ -31,6 +31,7 @@ internal static class Restore
             clock.Run("root task", tree.PlantRoot);
             clock.Run("forking", tree.Grow);
             plan.Memory.SealObjects();
+            plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
@@ -54,15 +55,17 @@ internal static class Restore
         finally
         {
             plan.Memory.Dispose();
+            plan.Memory.Dispose();
             context.Files.Dispose();
         }
     }
 
     private static void CreateFiles(RestorePlan plan)
     {
-        // Memory objects first: descriptors may be of one.
-        plan.Memory.OpenFiles(plan.Context);
+        // Memory objects first: descriptors may be of one. Mappings last: they are of files.
+        plan.Memory.MakeObjects();
         DescriptorTables.Create(plan.Context);
+        plan.Memory.OpenFiles();
         DescriptorTables.Link(plan.Context);
     }
 }

@@ -57,7 +57,7 @@ internal static class Resume
         Seed.Unmap(task.Leader.Remote, vdso is null ? RemotePtr.Null : new RemotePtr(vdso.Start), tree.Scratch);
         foreach (RestoredThread thread in task.Threads)
         {
-            ThreadState state = Registers.ToThreadState(thread.Core);
+            RegisterState state = Registers.ToRegisterState(thread.Core);
             Tracee tracee = thread.Remote.Tracee;
             tracee.SetExtendedState(state.ExtendedState);
             tracee.SetSignalMask(state.SignalMask);

@@ -51,7 +51,7 @@ internal sealed class OpenFile : IDisposable
     public bool IsPathOnly => (Flags & OpenFlags.O_PATH) != 0;
 
     /// <summary>Type bits of st_mode.</summary>
-    public uint FileType => Stat.st_mode & FileMode.S_IFMT;
+    public uint FileType => Stat.st_mode & InodeMode.S_IFMT;
 
     /// <summary>
     /// Firn's own descriptor, taken when first asked for. Of a descriptor it is the same description, so mind its offset; of a mapping or
@@ -68,7 +68,7 @@ internal sealed class OpenFile : IDisposable
     public bool IsAnonymousInode(string name) => Link.StartsWith("anon_inode:", StringComparison.Ordinal) && Link.AsSpan(11).SequenceEqual(name);
 
     /// <summary>Whether the link names a socket.</summary>
-    public bool IsSocket => FileType == FileMode.S_IFSOCK;
+    public bool IsSocket => FileType == InodeMode.S_IFSOCK;
 
     /// <inheritdoc/>
     public void Dispose() => taken?.Dispose();

@@ -70,7 +70,7 @@ public enum FcntlCommand
 }
 
 /// <summary>File types and permission bits of st_mode (inode(7)).</summary>
-public static class FileMode
+public static class InodeMode
 {
     public const uint S_IFMT = 0xF000;
     public const uint S_IFSOCK = 0xC000;

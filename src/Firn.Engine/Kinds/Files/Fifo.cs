@@ -20,7 +20,7 @@ internal sealed class Fifo : FileKind
 
     /// <inheritdoc/>
     public override bool Recognizes(OpenFile file)
-        => file.IsDescriptor && file.FileType == FileMode.S_IFIFO && file.Link.StartsWith('/') && !file.IsPathOnly;
+        => file.IsDescriptor && file.FileType == InodeMode.S_IFIFO && file.Link.StartsWith('/') && !file.IsPathOnly;
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)

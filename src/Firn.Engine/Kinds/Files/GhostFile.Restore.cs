@@ -49,26 +49,26 @@ internal static partial class GhostFile
     private static Fd Make(
         RestoreContext context, uint id, GhostFileEntry ghost, IReadOnlyList<ImageEntry> image, RegFileEntry file, out Fd? temporary)
     {
-        uint type = ghost.Mode & FileMode.S_IFMT;
+        uint type = ghost.Mode & InodeMode.S_IFMT;
         temporary = null;
         using var parents = new MissingParents(file.Name);
-        if (type == FileMode.S_IFREG && TryMakeTemporary(ghost, image, file) is { } made)
+        if (type == InodeMode.S_IFREG && TryMakeTemporary(ghost, image, file) is { } made)
         {
             temporary = made;
             return Sys.Open($"/proc/self/fd/{made.Number}", OpenFlags.O_PATH);
         }
 
         string path = Create(file.Name, ghost, id);
-        int removal = type == FileMode.S_IFDIR ? At.AT_REMOVEDIR : 0;
+        int removal = type == InodeMode.S_IFDIR ? At.AT_REMOVEDIR : 0;
         context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path, removal));
-        if (type == FileMode.S_IFREG)
+        if (type == InodeMode.S_IFREG)
         {
             using Fd content = Sys.Open(path, OpenFlags.O_WRONLY | OpenFlags.O_NOFOLLOW);
             Fill(content, ghost, image, path);
         }
 
         Sys.FchownAt(At.AT_FDCWD, path, ghost.Uid, ghost.Gid).OrThrow($"fchownat({path})");
-        Sys.FchmodAt(At.AT_FDCWD, path, ghost.Mode & ~FileMode.S_IFMT).OrThrow($"fchmodat({path})");
+        Sys.FchmodAt(At.AT_FDCWD, path, ghost.Mode & ~InodeMode.S_IFMT).OrThrow($"fchmodat({path})");
         SetTimes(At.AT_FDCWD, path, ghost);
         Fd inode = Sys.Open(path, OpenFlags.O_PATH | OpenFlags.O_NOFOLLOW);
         Sys.UnlinkAt(At.AT_FDCWD, path, removal).OrThrow($"unlinkat({path})");
@@ -97,7 +97,7 @@ internal static partial class GhostFile
         {
             Fill(made, ghost, image, file.Name);
             Sys.Fchown(made.Number, ghost.Uid, ghost.Gid).OrThrow($"fchown({file.Name})");
-            Sys.Fchmod(made.Number, ghost.Mode & ~FileMode.S_IFMT).OrThrow($"fchmod({file.Name})");
+            Sys.Fchmod(made.Number, ghost.Mode & ~InodeMode.S_IFMT).OrThrow($"fchmod({file.Name})");
             SetTimes(made.Number, null, ghost);
             Sys.Fcntl(made.Number, FcntlCommand.F_SETFL, (nint)(flags & FileOwner.Settable & ~OpenFlags.O_ASYNC)).OrThrow($"fcntl({file.Name}, F_SETFL)");
             return made;
@@ -125,9 +125,9 @@ internal static partial class GhostFile
     }
 
     private static SysResult CreateAt(string path, GhostFileEntry ghost)
-        => (ghost.Mode & FileMode.S_IFMT) == FileMode.S_IFDIR
+        => (ghost.Mode & InodeMode.S_IFMT) == InodeMode.S_IFDIR
             ? Sys.MkdirAt(At.AT_FDCWD, path, 0x1c0)
-            : Sys.MknodAt(At.AT_FDCWD, path, (ghost.Mode & FileMode.S_IFMT) | OwnerOnly, ghost.Rdev);
+            : Sys.MknodAt(At.AT_FDCWD, path, (ghost.Mode & InodeMode.S_IFMT) | OwnerOnly, ghost.Rdev);
 
     private static void Fill(Fd file, GhostFileEntry ghost, IReadOnlyList<ImageEntry> image, string name)
     {
@@ -161,7 +161,7 @@ internal static partial class GhostFile
             Sys.UtimensAt(directory, path, Time(accessed), Time(modified)).OrThrow($"utimensat({path})");
         }
 
-        static Timespec Time(Timeval time) => new() { tv_sec = (long)time.TvSec, tv_nsec = (long)time.TvUsec * 1000 };
+        static Linux.Abi.Timespec Time(Timeval time) => new() { tv_sec = (long)time.TvSec, tv_nsec = (long)time.TvUsec * 1000 };
     }
 
     /// <summary>Directories on the way to a ghost that are gone too: made for the moment.</summary>

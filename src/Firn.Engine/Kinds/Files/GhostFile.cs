@@ -19,7 +19,7 @@ internal static partial class GhostFile
     public static void Examine(DumpContext context, OpenFile file)
     {
         long stored = file.Stat.st_blocks * BlockSize;
-        if (file.FileType == FileMode.S_IFREG && stored > context.Options.GhostLimit)
+        if (file.FileType == InodeMode.S_IFREG && stored > context.Options.GhostLimit)
         {
             context.Problems.Add(
                 "ghost-limit",
@@ -28,7 +28,7 @@ internal static partial class GhostFile
                 $"it has no name left, and its {stored} bytes are more than the limit of {context.Options.GhostLimit} for files that are saved whole",
                 $"allow it with --ghost-limit {stored}");
         }
-        else if (file.FileType is not (FileMode.S_IFREG or FileMode.S_IFDIR or FileMode.S_IFIFO or FileMode.S_IFCHR))
+        else if (file.FileType is not (InodeMode.S_IFREG or InodeMode.S_IFDIR or InodeMode.S_IFIFO or InodeMode.S_IFCHR))
         {
             context.Problems.Add(
                 "ghost-type", file.Owner.Pid, file.Resource, "it has no name left, and is of a type that can't be saved whole", "close it before the dump");
@@ -62,12 +62,12 @@ internal static partial class GhostFile
             Atim = new Timeval { TvSec = stat.st_atime, TvUsec = stat.st_atime_nsec / 1000 },
             Mtim = new Timeval { TvSec = stat.st_mtime, TvUsec = stat.st_mtime_nsec / 1000 },
         };
-        if (file.FileType == FileMode.S_IFCHR)
+        if (file.FileType == InodeMode.S_IFCHR)
         {
             entry.Rdev = (uint)stat.st_rdev;
         }
 
-        if (file.FileType != FileMode.S_IFREG)
+        if (file.FileType != InodeMode.S_IFREG)
         {
             context.Images.Add(ImageKind.GhostFile, id, entry);
             return;

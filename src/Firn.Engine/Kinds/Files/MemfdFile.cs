@@ -23,7 +23,7 @@ internal sealed class MemfdFile : FileKind
 
     /// <inheritdoc/>
     public override bool Recognizes(OpenFile file)
-        => file.FileType == FileMode.S_IFREG
+        => file.FileType == InodeMode.S_IFREG
         && file.Stat.st_nlink == 0
         && (file.Link.StartsWith(Prefix, StringComparison.Ordinal) || string.Equals(file.Link, SharedAnonymous, StringComparison.Ordinal));
 

@@ -24,7 +24,7 @@ internal sealed class Pipe : FileKind
 
     /// <inheritdoc/>
     public override bool Recognizes(OpenFile file)
-        => file.FileType == FileMode.S_IFIFO && file.Link.StartsWith("pipe:[", StringComparison.Ordinal) && !file.IsPathOnly;
+        => file.FileType == InodeMode.S_IFIFO && file.Link.StartsWith("pipe:[", StringComparison.Ordinal) && !file.IsPathOnly;
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)
@@ -72,7 +72,7 @@ internal sealed class Pipe : FileKind
         OpenFlags access = file.Flags & OpenFlags.O_ACCMODE;
         bool inside = access == OpenFlags.O_RDWR || context.Files.Files.Any(other =>
             other.Stat.st_ino == file.Stat.st_ino
-            && other.FileType == FileMode.S_IFIFO
+            && other.FileType == InodeMode.S_IFIFO
             && other.Stat.st_dev == file.Stat.st_dev
             && (other.Flags & OpenFlags.O_ACCMODE) != access);
         if (inside)

@@ -45,7 +45,7 @@ internal sealed partial class RegularFile
     /// <exception cref="CheckpointException">It can't be opened.</exception>
     public static Fd OpenPath(RestoreContext context, RegFileEntry file, OpenFlags flags)
     {
-        bool regular = file.HasMode && (file.Mode & FileMode.S_IFMT) == FileMode.S_IFREG;
+        bool regular = file.HasMode && (file.Mode & InodeMode.S_IFMT) == InodeMode.S_IFREG;
         flags = (flags & ~OnlyOnce & ~(regular ? OpenFlags.O_TMPFILE : default)) | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC;
         RemapFilePathEntry? remap = context.Files.State.Get<Remaps>().Of(context, file.Id);
         try
@@ -89,7 +89,7 @@ internal sealed partial class RegularFile
     private static void Verify(RestoreContext context, RegFileEntry file, Fd fd)
     {
         Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat({file.Name})");
-        if (file.HasMode && (stat.st_mode & FileMode.S_IFMT) != (file.Mode & FileMode.S_IFMT))
+        if (file.HasMode && (stat.st_mode & InodeMode.S_IFMT) != (file.Mode & InodeMode.S_IFMT))
         {
             throw Changed(file, $"is of another type now (mode {Octal(stat.st_mode)}, at the dump {Octal(file.Mode)})", string.Empty);
         }
@@ -105,7 +105,7 @@ internal sealed partial class RegularFile
             throw Changed(file, $"has mode {Octal(stat.st_mode)}, at the dump {Octal(file.Mode)}", Remedy);
         }
 
-        if (file.HasSize && (stat.st_mode & FileMode.S_IFMT) == FileMode.S_IFREG && (ulong)stat.st_size != file.Size)
+        if (file.HasSize && (stat.st_mode & InodeMode.S_IFMT) == InodeMode.S_IFREG && (ulong)stat.st_size != file.Size)
         {
             throw Changed(file, $"has {stat.st_size} bytes, at the dump {file.Size}", Remedy);
         }

@@ -23,8 +23,8 @@ internal sealed partial class RegularFile : FileKind
         => file.Link.StartsWith('/')
         && (file.IsPathOnly || file.FileType switch
         {
-            FileMode.S_IFREG or FileMode.S_IFDIR or FileMode.S_IFLNK => true,
-            FileMode.S_IFCHR => IsMemoryDevice(file.Stat.st_rdev),
+            InodeMode.S_IFREG or InodeMode.S_IFDIR or InodeMode.S_IFLNK => true,
+            InodeMode.S_IFCHR => IsMemoryDevice(file.Stat.st_rdev),
             _ => false,
         });
 
@@ -84,7 +84,7 @@ internal sealed partial class RegularFile : FileKind
 
         // A file that is only appended to, as a log, may well grow until the restore.
         bool grows = (file.Flags & (OpenFlags.O_ACCMODE | OpenFlags.O_APPEND)) == (OpenFlags.O_WRONLY | OpenFlags.O_APPEND);
-        if (file.FileType == FileMode.S_IFREG && !grows)
+        if (file.FileType == InodeMode.S_IFREG && !grows)
         {
             entry.Size = (ulong)file.Stat.st_size;
             entry.BuildId.AddRange(ReadBuildId(file));

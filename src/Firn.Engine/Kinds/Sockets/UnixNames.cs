@@ -3,7 +3,6 @@ using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Kinds.Sockets;
 
@@ -175,7 +174,7 @@ internal sealed class UnixNames(RestoreContext context)
     // A socket's file that nobody answers at: ECONNREFUSED.
     private bool IsLeftBehind(UnixSkEntry message)
     {
-        if (Sys.StatAt(At.AT_FDCWD, FullPath(message), out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError || (stat.st_mode & FileMode.S_IFMT) != FileMode.S_IFSOCK)
+        if (Sys.StatAt(At.AT_FDCWD, FullPath(message), out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError || (stat.st_mode & InodeMode.S_IFMT) != InodeMode.S_IFSOCK)
         {
             return false;
         }

@@ -10,7 +10,7 @@ namespace Firn.Engine.Kinds.Tasks;
 
 /// <summary>All registers of a thread. A system call that the stop interrupted is saved as not yet begun, or as interrupted.</summary>
 /// <remarks>
-/// Saved as found at the stop; the conductor of a restore sets them last of all, by <see cref="ToThreadState"/>.
+/// Saved as found at the stop; the conductor of a restore sets them last of all, by <see cref="ToRegisterState"/>.
 /// Kernel: arch/x86/kernel/ptrace.c, arch/x86/kernel/fpu/regset.c.
 /// </remarks>
 internal sealed class Registers : TaskKind
@@ -44,7 +44,7 @@ internal sealed class Registers : TaskKind
     /// <inheritdoc/>
     public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
     {
-        ThreadState found = thread.Tracee!.Found!;
+        RegisterState found = thread.Tracee!.Found!;
         UserRegs registers = found.Registers;
         if (registers.cs != UserCodeSegment)
         {
@@ -92,7 +92,7 @@ internal sealed class Registers : TaskKind
 
     /// <summary>What the conductor sets last in a restored thread.</summary>
     /// <exception cref="CheckpointException">This processor lacks registers that the thread used, or the image is of another architecture.</exception>
-    public static ThreadState ToThreadState(CoreEntry core)
+    public static RegisterState ToRegisterState(CoreEntry core)
     {
         if (core.Mtype != CoreEntry.Types.March.X8664 || core.ThreadInfo is not { Gpregs: { } general })
         {
@@ -105,7 +105,7 @@ internal sealed class Registers : TaskKind
         }
 
         UserRegs registers = FromMessage(general);
-        return new ThreadState(registers, SignalMasks.Of(core), ExtendedState.ToArea(core.ThreadInfo.Fpregs ?? Reset(), XsaveLayout.OfThisProcessor));
+        return new RegisterState(registers, SignalMasks.Of(core), ExtendedState.ToArea(core.ThreadInfo.Fpregs ?? Reset(), XsaveLayout.OfThisProcessor));
     }
 
     /// <summary>The registers with an interrupted system call put back to before its begin; where that can't be done, as interrupted.</summary>

@@ -172,7 +172,7 @@ internal sealed class Scheduling : TaskKind
         }
         else
         {
-            thread.ThreadCore().CpuAffinity.AddRange(words);
+            thread.ThreadCore().CpuAffinity.AddRange(words.ToArray());
         }
     }
 

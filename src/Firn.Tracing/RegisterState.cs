@@ -6,4 +6,4 @@ namespace Firn.Tracing;
 /// <param name="Registers">The general registers.</param>
 /// <param name="SignalMask">The blocked signals; bit 0 is signal 1.</param>
 /// <param name="ExtendedState">x87, SSE, AVX and so on, in XSAVE layout.</param>
-public sealed record ThreadState(UserRegs Registers, ulong SignalMask, byte[] ExtendedState);
+public sealed record RegisterState(UserRegs Registers, ulong SignalMask, byte[] ExtendedState);
