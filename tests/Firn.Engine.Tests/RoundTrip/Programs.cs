@@ -39,6 +39,10 @@ internal static class Programs
         return File.Exists(program) ? program : throw new FileNotFoundException($"{program} is missing: run ./test once, it builds all targets");
     }
 
+    /// <summary>The command line of a .NET target: this machine's own `dotnet`, wherever it is, and the target's assembly.</summary>
+    public static string[] DotnetTarget(string name)
+        => [Path.GetFullPath(Path.Combine(typeof(object).Assembly.Location, "../../../../dotnet")), Target($"{name}/{name}.dll")];
+
     /// <summary>A file of tests/data.</summary>
     public static string Data(string name) => Path.Combine(Top, "tests/data", name);
 
