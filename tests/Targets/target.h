@@ -21,7 +21,7 @@
 static const char *work;
 static char differs[8192];
 
-static const char *in_work(const char *name)
+static inline const char *in_work(const char *name)
 {
     static char path[4][512];
     static int next;
@@ -30,7 +30,7 @@ static const char *in_work(const char *name)
     return p;
 }
 
-static void differ(const char *format, ...)
+static inline void differ(const char *format, ...)
 {
     va_list args;
     size_t used = strlen(differs);
@@ -43,7 +43,7 @@ static void differ(const char *format, ...)
 #define CHECK(condition) do { if (!(condition)) differ("line %d: %s (errno %d)", __LINE__, #condition, errno); } while (0)
 #define MUST(call) ({ long r_ = (long)(call); if (r_ < 0) { fprintf(stderr, "line %d: %s: %m\n", __LINE__, #call); _exit(2); } r_; })
 
-static void publish(const char *name, const char *text)
+static inline void publish(const char *name, const char *text)
 {
     char temporary[64];
     snprintf(temporary, sizeof(temporary), ".%s", name);
@@ -53,7 +53,7 @@ static void publish(const char *name, const char *text)
     MUST(rename(in_work(temporary), in_work(name)));
 }
 
-static void begin(char **argv)
+static inline void begin(char **argv)
 {
     sigset_t wake;
     work = argv[1];
@@ -62,7 +62,7 @@ static void begin(char **argv)
     sigprocmask(SIG_BLOCK, &wake, NULL);
 }
 
-static void wait_for_wake(void)
+static inline void wait_for_wake(void)
 {
     sigset_t wake;
     sigemptyset(&wake);
@@ -71,13 +71,13 @@ static void wait_for_wake(void)
         ;
 }
 
-static void ready(void)
+static inline void ready(void)
 {
     publish("ready", "");
     wait_for_wake();
 }
 
-static int finish(void)
+static inline int finish(void)
 {
     publish("result", differs[0] ? differs : "ok\n");
     return differs[0] != 0;

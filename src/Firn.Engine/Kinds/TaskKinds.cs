@@ -15,6 +15,7 @@ internal static class TaskKinds
     [
         new WorkingDirectory(),
         new TaskStates(),
+        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),

@@ -131,7 +131,7 @@ internal sealed class EpollFile : FileKind
         foreach (EventpollTfdEntry target in entry.Epfd.Tfd)
         {
             uint id = TargetId(context, entry, target);
-            if (Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
+            if (NeedsTask(context, id) && Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
                 && task.Descriptors.First(each => each.Id == entry.Id) == descriptor)
             {
                 PidFdFile.Place(context, task, number, batch);
@@ -170,9 +170,12 @@ internal sealed class EpollFile : FileKind
 
     private static bool HasFired(EventpollTfdEntry target) => (target.Events & (AlwaysReported | Epoll.EPOLLONESHOT)) == Epoll.EPOLLONESHOT;
 
+    // A signalfd wakes whoever has added it to the epoll; a pidfd exists once its task does.
+    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entries[id].Type is FdTypes.Signalfd or FdTypes.Pidfd;
+
     private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
-        if (context.Files.Entries[id].Type is not (FdTypes.Signalfd or FdTypes.Pidfd))
+        if (!NeedsTask(context, id))
         {
             return false;
         }

@@ -9,7 +9,7 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Events;
 
-/// <summary>pidfd: a process, or a thread, as a descriptor.</summary>
+/// <summary>pidfd: a process as a descriptor.</summary>
 /// <remarks>
 /// <para>Kernel: fs/pidfs.c, pidfd_open(2), proc_pid_fdinfo(5).</para>
 /// <para>
@@ -37,9 +37,13 @@ internal sealed class PidFdFile : FileKind
     public override void Examine(DumpContext context, OpenFile file)
     {
         int pid = file.Info.Pid ?? 0;
-        bool isThere = pid == Reaped || context.Tasks.Any(
-            task => task.Pid == pid || (file.Flags.HasFlag(PIDFD_THREAD) && task.Threads.Any(thread => thread.Tid == pid)));
-        if (!isThere)
+        if (context.Tasks.Any(task => task.Pid != pid && task.Threads.Any(thread => thread.Tid == pid)))
+        {
+            context.Problems.Add(
+                "pidfd-thread", file.Owner.Pid, $"fd {file.Number}: pidfd of the thread {pid}", "descriptors are restored before threads exist",
+                "let the program close it before the dump");
+        }
+        else if (pid != Reaped && context.FindTask(pid) is null)
         {
             context.Problems.Add(
                 "pidfd-outside", file.Owner.Pid, $"fd {file.Number}: pidfd of {(pid == 0 ? "a process in another pid namespace" : $"process {pid}")}",
