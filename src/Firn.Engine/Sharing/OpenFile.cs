@@ -3,7 +3,6 @@ using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Sharing;
 

@@ -2,7 +2,6 @@ using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using FileMode = Firn.Linux.Abi.FileMode;
 using Timespec = Firn.Linux.Abi.Timespec;
 
 namespace Firn.Engine.Kinds.Files;

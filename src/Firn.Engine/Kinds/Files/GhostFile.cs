@@ -3,7 +3,6 @@ using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Kinds.Files;
 

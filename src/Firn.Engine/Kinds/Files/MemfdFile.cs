@@ -6,7 +6,6 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Kinds.Files;
 

@@ -8,7 +8,6 @@ using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Kinds.Files;
 

@@ -5,7 +5,6 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using FileMode = Firn.Linux.Abi.FileMode;
 
 namespace Firn.Engine.Kinds.Files;
 
@@ -158,7 +157,7 @@ internal sealed partial class Terminal : FileKind
 
     private static Side SideOf(OpenFile file)
     {
-        if (file.FileType != FileMode.S_IFCHR)
+        if (file.FileType != InodeMode.S_IFCHR)
         {
             return Side.None;
         }
