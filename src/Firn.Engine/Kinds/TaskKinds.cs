@@ -15,7 +15,6 @@ internal static class TaskKinds
     [
         new WorkingDirectory(),
         new TaskStates(),
-        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),
