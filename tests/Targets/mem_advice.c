@@ -1,5 +1,6 @@
 // Advice and locks: each comes back, and those about fork do what they say.
 #include "mem_target.h"
+#include <sys/syscall.h>
 
 enum { COUNT = 9, SIZE = 4 << 20 };
 static const struct { int advice; const char *flag; } advices[COUNT] = {
@@ -22,7 +23,16 @@ int main(int argc, char **argv)
     unsigned char *locked = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int is_locked = mlock(locked, 4 * PAGE) == 0;
     fill(locked, 4 * PAGE, 50);
+    unsigned char *on_fault = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int is_on_fault = madvise(on_fault, 8 << 20, MADV_NOHUGEPAGE) == 0 && mlock2(on_fault, 8 << 20, MLOCK_ONFAULT) == 0;
+    fill(on_fault, PAGE, 51);
+    unsigned char *sealed = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fill(sealed, PAGE, 52);
+    MUST(mprotect(sealed, 4 * PAGE, PROT_READ));
+    int is_sealed = syscall(462 /* mseal */, sealed, 4UL * PAGE, 0UL) == 0;
     ready();
+    CHECK(filled(on_fault, PAGE, 51) && (!is_on_fault || (has_flag(on_fault, "lo") && has_flag(on_fault, "lf") && kib(on_fault, "Rss:") < 64)));
+    CHECK(filled(sealed, PAGE, 52) && (!is_sealed || (munmap(sealed, 4 * PAGE) == -1 && errno == EPERM)));
     for (int i = 0; i < COUNT; i++) {
         CHECK(filled(at[i], SIZE, i));
         CHECK(!set[i] || has_flag(at[i], advices[i].flag));

@@ -3,7 +3,7 @@ namespace Firn.Engine.Checkpointing;
 /// <summary>Counts of a dump's pages, of 4 KiB each.</summary>
 internal sealed class PageStatistics
 {
-    /// <summary>Pages that the page tables were asked about.</summary>
+    /// <summary>Pages that were found to be saved, by tasks and shared objects of their own.</summary>
     public long Scanned { get; set; }
 
     /// <summary>Pages written.</summary>

@@ -14,7 +14,6 @@ internal static class TaskKinds
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         new TaskStates(),
-        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),

@@ -43,6 +43,7 @@ internal static class MemoryDump
         {
             if (!task.IsZombie)
             {
+                RefuseSharedSpace(context, task);
                 CollectTask(context, task, classifier, advices?.GetValueOrDefault(task.Pid));
             }
         }
@@ -177,6 +178,20 @@ internal static class MemoryDump
         }
 
         task.Mm.ExeFileId = context.Files.AddExecutable(context, task);
+    }
+
+    // CLONE_VM without CLONE_THREAD: a child of vfork(2) that has not executed yet, or a home-made kind of thread.
+    private static void RefuseSharedSpace(DumpContext context, DumpedTask task)
+    {
+        if (task.Parent is { IsZombie: false } parent && Sys.Kcmp(parent.Pid, task.Pid, KcmpType.KCMP_VM) is { IsError: false, Int32: 0 })
+        {
+            context.Problems.Add(
+                "shared-address-space",
+                task.Pid,
+                "address space",
+                $"it is the one of its parent {parent.Pid} (vfork, or clone with CLONE_VM)",
+                "try again in a moment, when the child has executed its program");
+        }
     }
 
     private static void FillLandmarks(DumpedTask task)

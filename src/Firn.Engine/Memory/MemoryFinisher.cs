@@ -10,7 +10,6 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
 {
     private const int PR_SET_MM = 35;
     private const int PR_SET_MM_MAP = 14;
-    private const int PR_SET_THP_DISABLE = 41;
     private const int MLOCK_ONFAULT = 1;
     private const int MaxAuxv = 1024;
 
@@ -62,18 +61,19 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
         }
 
         SetLandmarks();
-        if (memory.Task.Mm!.ThpDisabled)
+        foreach (VmaEntry sealedVma in memory.Vmas.Select(vma => vma.Entry).Where(vma => vma.Sealed))
         {
-            Call(Sysno.prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
+            Call(Sysno.mseal, sealedVma.Start, sealedVma.End - sealedVma.Start, 0);
         }
 
         batch.Run(purpose);
     }
 
-    // The image does not tell MLOCK_ONFAULT; but what was locked as a whole has all its pages.
+    // CRIU's images do not tell MLOCK_ONFAULT; but what was locked as a whole has all its pages.
     private static bool IsLockedOnFault(PlannedVma vma)
-        => vma.Entry.Has(MapFlags.MAP_ANONYMOUS)
-            && vma.Pages.Aggregate(0UL, static (sum, run) => sum + (run.End - run.Start)) < vma.End - vma.Entry.Start;
+        => vma.Entry.LockOnFault
+            || (vma.Entry.Has(MapFlags.MAP_ANONYMOUS)
+                && vma.Pages.Aggregate(0UL, static (sum, run) => sum + (run.End - run.Start)) < vma.End - vma.Entry.Start);
 
     private void Call(Sysno nr, RemoteArgument a0, RemoteArgument a1, RemoteArgument a2 = default, RemoteArgument a3 = default, RemoteArgument a4 = default)
     {

@@ -20,7 +20,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
 {
     private const int MaxVectors = 1024;
     private const ulong MaxCall = 1UL << 30;
-    private const int PR_GET_THP_DISABLE = 42;
     private const int RLIMIT_FSIZE = 1;
     private const int CopyChunk = 1 << 20;
 
@@ -31,7 +30,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private FdPorter? porter;
     private IReadOnlyList<RemoteArgument> received = [];
     private Slot programBreak = null!;
-    private Slot noHugePages = null!;
     private RemoteBuffer sizeLimit;
     private int next;
     private bool isOpen;
@@ -149,7 +147,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     {
         RemoteBatch batch = worker.Batch;
         programBreak = batch.Call(Sysno.brk, 0);
-        noHugePages = batch.Try(Sysno.prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
         sizeLimit = batch.Allocate(16);
         batch.Call(Sysno.prlimit64, 0, RLIMIT_FSIZE, 0, sizeLimit);
         porter = new FdPorter(worker, Task.PidFd);
@@ -169,7 +166,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private void Divide(bool mayWrite)
     {
         Task.Mm.MmBrk = programBreak.UInt64;
-        Task.Mm.ThpDisabled = !noHugePages.Result.IsError && noHugePages.Int32 != 0;
         ulong limit = sizeLimit.As<ulong>()[0];
         ulong offset = 0;
         int vma = 0;

@@ -95,7 +95,7 @@ internal static class SharedObjects
 
         // The last page of the last run may be cut short by the object's size.
         target.SetSize(written);
-        context.PageStatistics.Scanned += (stat.st_size + Kernel.PageSize - 1) / Kernel.PageSize;
+        context.PageStatistics.Scanned += written / Kernel.PageSize;
         context.PageStatistics.Written += written / Kernel.PageSize;
     }
 }

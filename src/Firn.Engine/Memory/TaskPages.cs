@@ -40,7 +40,7 @@ internal sealed class TaskPages : IDisposable
     public bool SharesWithParent => Shared.Count > 0;
 
     /// <summary>Finds the pages. One pass over the page tables.</summary>
-    /// <returns>How many pages were asked about.</returns>
+    /// <returns>How many there are.</returns>
     public long Scan()
     {
         var found = new List<ScannedPages>();
@@ -53,7 +53,6 @@ internal sealed class TaskPages : IDisposable
         }
 
         int next = 0;
-        long scanned = 0;
         foreach (VmaEntry vma in Task.Mm.Vmas)
         {
             var window = new AddressRange(vma.Start, vma.End);
@@ -69,11 +68,9 @@ internal sealed class TaskPages : IDisposable
                     PageRuns.Append(own, part);
                 }
             }
-
-            scanned += vma.IsPrivate() ? (long)(window.Length / Linux.Kernel.PageSize) : 0;
         }
 
-        return scanned;
+        return own.Sum(static range => (long)(range.Length >> PageMap.PageShift));
     }
 
     /// <summary>Finds what it shares with its parent.</summary>

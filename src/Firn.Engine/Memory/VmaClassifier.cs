@@ -62,6 +62,16 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             vma.Fdflags = 0;
         }
 
+        if ((flags & VmFlags.Sealed) != 0 && !vma.Is(VmaStatus.Vdso | VmaStatus.Vvar | VmaStatus.Vsyscall))
+        {
+            vma.Sealed = true;
+        }
+
+        if ((flags & VmFlags.LockOnFault) != 0)
+        {
+            vma.LockOnFault = true;
+        }
+
         return vma;
     }
 
