@@ -132,7 +132,7 @@ internal sealed class EpollFile : FileKind
         foreach (EventpollTfdEntry target in entry.Epfd.Tfd)
         {
             uint id = TargetId(context, entry, target);
-            if (Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
+            if (NeedsTask(context, id) && Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
                 && task.Descriptors.First(each => each.Id == entry.Id) == descriptor)
             {
                 PidFdFile.Place(context, task, number, batch);
@@ -173,7 +173,7 @@ internal sealed class EpollFile : FileKind
 
     private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
-        if (context.Files.Entries[id].Type is not (FdTypes.Signalfd or FdTypes.Pidfd))
+        if (!NeedsTask(context, id))
         {
             return false;
         }
@@ -187,6 +187,8 @@ internal sealed class EpollFile : FileKind
             "epoll {Epoll}: no task holds both it and file {Target} as fd {Number}; it won't be woken by that", entry.Id, id, target.Tfd);
         return false;
     }
+
+    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entries[id].Type is FdTypes.Signalfd or FdTypes.Pidfd;
 
     private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
