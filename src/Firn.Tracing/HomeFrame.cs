@@ -46,7 +46,7 @@ internal static class HomeFrame
         Span<byte> ucontext = target[8..];
         BinaryPrimitives.WriteUInt64LittleEndian(ucontext, FlagsXstateAndStrictSs);
         BinaryPrimitives.WriteUInt32LittleEndian(ucontext[24..], InvalidStackFlags);
-        UserRegs home = NotYetBegun(registers);
+        UserRegs home = InterruptedCall.NotYetBegun(registers);
         ReadOnlySpan<ulong> general =
         [
             home.r8, home.r9, home.r10, home.r11, home.r12, home.r13, home.r14, home.r15, home.rdi, home.rsi, home.rbp, home.rbx,
@@ -65,29 +65,5 @@ internal static class HomeFrame
         BinaryPrimitives.WriteUInt64LittleEndian(software[8..], features);
         BinaryPrimitives.WriteUInt32LittleEndian(software[16..], (uint)extendedState.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(xsave[extendedState.Length..], Magic2);
-    }
-
-    /// <summary>The registers with an interrupted system call put back to before its begin, where the kernel lets it be restarted so.</summary>
-    /// <remarks>Kernel: arch/x86/kernel/signal.c, arch_do_signal_or_restart.</remarks>
-    public static UserRegs NotYetBegun(in UserRegs registers)
-    {
-        UserRegs result = registers;
-        if ((long)registers.orig_rax < 0)
-        {
-            return result;
-        }
-
-        switch ((Errno)(-(long)registers.rax))
-        {
-            case Errno.ERESTARTSYS or Errno.ERESTARTNOINTR or Errno.ERESTARTNOHAND:
-                result.rax = registers.orig_rax;
-                result.rip -= 2;
-                break;
-            case Errno.ERESTART_RESTARTBLOCK:
-                result.rax = unchecked((ulong)-(long)Errno.EINTR);
-                break;
-        }
-
-        return result;
     }
 }

@@ -32,7 +32,8 @@ public sealed class Remote
     /// <param name="batchSize">Bytes for the calls of a batch and what they point to.</param>
     /// <param name="processId">Its process id as its own pid namespace sees it.</param>
     /// <param name="threadId">Its thread id, so seen.</param>
-    public static Remote ForNewTask(Tracee tracee, Scratch scratch, int batchSize, int processId, int threadId)
+    /// <param name="endSignal">The signal by which its batches end: one that is ignored unless caught, and is not to be pending in it.</param>
+    public static Remote ForNewTask(Tracee tracee, Scratch scratch, int batchSize, int processId, int threadId, Signal endSignal = Signal.SIGURG)
     {
         const int MarkSize = 128;
         ScratchArea mark = scratch.Allocate(MarkSize);
@@ -43,7 +44,7 @@ public sealed class Remote
             mark.Address + (MarkSize / 2),
             mark.Offset + (MarkSize / 2),
             scratch.Allocate(batchSize),
-            Signal.SIGURG,
+            endSignal,
             processId,
             threadId);
     }

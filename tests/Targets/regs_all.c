@@ -1,6 +1,6 @@
 // Every register of several threads, while they spin: general, flags, fs and gs bases, x87, SSE, AVX and, where there, AVX-512.
-// gcc -O1 -mavx2 -static -pthread
-#include "task_target.h"
+// gcc: -mavx2
+#include "target.h"
 #include <asm/prctl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -21,9 +21,9 @@ static void *run(void *argument)
     return NULL;
 }
 
-int main(int argc, char **argv)
+int main(int argc __attribute__((unused)), char **argv)
 {
-    target_begin(argc, argv);
+    begin(argv);
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
         frames[i].seed = 0x1234567u * (i + 1);
@@ -31,12 +31,11 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < THREADS; i++)
         while (!__atomic_load_n(&frames[i].spinning, __ATOMIC_SEQ_CST)) usleep(1000);
-    target_ready();
-    target_wait();
+    ready();
     for (int i = 0; i < THREADS; i++) __atomic_store_n(&frames[i].go, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
         regs_compare(i, &frames[i]);
     }
-    target_ok();
+    return finish();
 }

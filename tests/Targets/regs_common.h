@@ -104,13 +104,13 @@ static void regs_compare(int number, struct frame *f)
     static const char *names[] = { "rax", "rcx", "rdx", "rbx", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "flags" };
     for (int i = 0; i < 15; i++)
         if (f->wanted[i] != f->found[i])
-            target_fail("thread %d: %s is %lx, was %lx", number, names[i], f->found[i], f->wanted[i]);
+            differ("thread %d: %s is %lx, was %lx", number, names[i], f->found[i], f->wanted[i]);
     int count = f->wide ? 32 : 16, width = f->wide ? 64 : 32;
     for (int i = 0; i < count; i++)
-        if (memcmp(f->vectors + 64 * i, f->vectors_found + 64 * i, width)) target_fail("thread %d: vector register %d", number, i);
+        if (memcmp(f->vectors + 64 * i, f->vectors_found + 64 * i, width)) differ("thread %d: vector register %d", number, i);
     for (int i = 0; f->wide && i < 8; i++)
-        if (f->masks[i] != f->masks_found[i]) target_fail("thread %d: k%d is %lx, was %lx", number, i, f->masks_found[i], f->masks[i]);
+        if (f->masks[i] != f->masks_found[i]) differ("thread %d: k%d is %lx, was %lx", number, i, f->masks_found[i], f->masks[i]);
     for (int i = 0; i < 416; i++)
-        if (f->fx[i] != f->fx_found[i] && (i < 8 || i >= 24) && (i < 28 || i >= 32)) target_fail("thread %d: byte %d of the x87 and SSE state", number, i);
-    if (f->bits) target_fail("thread %d: segment bases %lx", number, f->bits);
+        if (f->fx[i] != f->fx_found[i] && (i < 8 || i >= 24) && (i < 28 || i >= 32)) differ("thread %d: byte %d of the x87 and SSE state", number, i);
+    if (f->bits) differ("thread %d: segment bases %lx", number, f->bits);
 }

@@ -1,6 +1,6 @@
 // The same registers while each thread is within a system call that the dump interrupts: futex, read, poll and a nap of some length.
-// gcc -O1 -mavx2 -static -pthread
-#include "task_target.h"
+// gcc: -mavx2
+#include "target.h"
 #include <asm/prctl.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -33,11 +33,16 @@ static void call(struct frame *f, long number, long a0, long a1, long a2, long a
     memcpy(f->call, call, sizeof call);
 }
 
-int main(int argc, char **argv)
+static void nothing(int signal)
 {
-    target_begin(argc, argv);
-    pipe(pipes[0]);
-    pipe(pipes[1]);
+    (void)signal;
+}
+
+int main(int argc __attribute__((unused)), char **argv)
+{
+    begin(argv);
+    MUST(pipe(pipes[0]));
+    MUST(pipe(pipes[1]));
     polled = (struct pollfd){ pipes[1][0], POLLIN, 0 };
     call(&frames[0], SYS_futex, (long)&word, FUTEX_WAIT, 0, 0);
     call(&frames[1], SYS_read, pipes[0][0], (long)&byte, 1, 0);
@@ -47,8 +52,7 @@ int main(int argc, char **argv)
     sigset_t all, old;
     sigfillset(&all);
     sigdelset(&all, SIGUSR2);
-    signal(SIGUSR2, target_on_ask);
-    siginterrupt(SIGUSR2, 1);
+    sigaction(SIGUSR2, &(struct sigaction){ .sa_handler = nothing }, NULL);
     pthread_sigmask(SIG_SETMASK, &all, &old);                      // the question goes to the first thread
     for (int i = 0; i < THREADS; i++) {
         frames[i].seed = 0x2345671u * (i + 1);
@@ -58,12 +62,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < THREADS; i++)
         while (!__atomic_load_n(&frames[i].spinning, __ATOMIC_SEQ_CST)) usleep(1000);
     usleep(50000);
-    target_ready();
-    target_wait();
+    ready();
     word = 1;
     syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
-    write(pipes[0][1], "x", 1);
-    write(pipes[1][1], "y", 1);
+    MUST(write(pipes[0][1], "x", 1));
+    MUST(write(pipes[1][1], "y", 1));
     while (pthread_tryjoin_np(threads[3], NULL)) {                 // where it is still asleep, nothing was restored
         pthread_kill(threads[3], SIGUSR2);
         usleep(1000);
@@ -72,12 +75,12 @@ int main(int argc, char **argv)
     for (int i = 0; i < THREADS; i++) {
         if (i != 3) pthread_join(threads[i], NULL);
         long result = frames[i].call[0];
-        if (result != wanted[i][0] && result != wanted[i][1]) target_fail("thread %d: its call gave %ld", i, result);
+        if (result != wanted[i][0] && result != wanted[i][1]) differ("thread %d: its call gave %ld", i, result);
         frames[i].found[0] = frames[i].wanted[0];                   // rax holds the result, rcx and r11 what syscall leaves
         frames[i].found[1] = frames[i].wanted[1];
         frames[i].found[10] = frames[i].wanted[10];
         regs_compare(i, &frames[i]);
     }
-    if (byte != 'x') target_fail("read gave %d", byte);
-    target_ok();
+    if (byte != 'x') differ("read gave %d", byte);
+    return finish();
 }

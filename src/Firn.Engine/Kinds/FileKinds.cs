@@ -14,6 +14,7 @@ internal static class FileKinds
         new MemfdFile(),
         new Pipe(),
         new Fifo(),
+        new Terminal(),
         new RegularFile(),
         new EventFd(),
         new TimerFd(),

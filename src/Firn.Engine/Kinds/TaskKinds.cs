@@ -13,6 +13,7 @@ internal static class TaskKinds
     /// </remarks>
     public static IReadOnlyList<TaskKind> All { get; } =
     [
+        new WorkingDirectory(),
         new TaskStates(),
         new WorkingDirectory(),
         new Registers(),

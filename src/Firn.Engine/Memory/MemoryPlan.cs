@@ -145,29 +145,25 @@ internal sealed class MemoryPlan : IDisposable
         var compared = new HashSet<(PagesSource, long)>();
         foreach (TaskMemory memory in tasks.Values)
         {
-            if (memory.Vdso is null)
+            if (memory.Vdso is null || memory.VdsoPages.Count == 0 || !compared.Add((memory.VdsoPages[0].File, memory.VdsoPages[0].Offset)))
             {
                 continue;
             }
 
+            byte[] saved = new byte[memory.Vdso.End - memory.Vdso.Start];
             foreach (SourceRun run in memory.VdsoPages)
             {
-                if (!compared.Add((run.File, run.Offset)))
-                {
-                    continue;
-                }
+                Read(run.File.Path, run.Offset, (int)(run.End - run.Start)).CopyTo(saved, (int)(run.Start - memory.Vdso.Start));
+            }
 
-                byte[] saved = Read(run.File.Path, run.Offset, (int)(run.End - run.Start));
-                int at = (int)(run.Start - memory.Vdso.Start);
-                if (code is null || code.Length != (int)(memory.Vdso.End - memory.Vdso.Start) || !saved.AsSpan().SequenceEqual(code.AsSpan(at, saved.Length)))
+            if (code is null || !Vdso.IsSame(saved, code))
+            {
+                throw new CheckpointException(
+                    $"task {memory.Task.Pid} was saved under another kernel or on another processor: its vdso is not this kernel's; restore it where it was saved")
                 {
-                    throw new CheckpointException(
-                        $"task {memory.Task.Pid} was saved under another kernel or on another processor: its vdso is not this kernel's; restore it where it was saved")
-                    {
-                        Phase = "prepare",
-                        Pid = memory.Task.Pid,
-                    };
-                }
+                    Phase = "prepare",
+                    Pid = memory.Task.Pid,
+                };
             }
         }
     }

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -38,7 +39,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
 
         tracees.Add(tracee);
-        root.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, root.Pid, root.Pid);
+        root.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, root.Pid, root.Pid, WorkSignal.Choose(root));
     }
 
     /// <summary>Makes all other processes, and puts memory in place.</summary>
@@ -54,7 +55,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             Tracee tracee = Tracee.AdoptClone(thread.Tid);
             tracees.Add(tracee);
-            thread.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid);
+            thread.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
         }
     }
 
@@ -151,7 +152,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             Tracee tracee = Tracee.AdoptClone(child.Pid);
             tracees.Add(tracee);
-            child.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid);
+            child.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
         }
     }
 

@@ -1,3 +1,5 @@
+using Xunit;
+
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>A round trip for each kind: a target sets a state up, is dumped, killed and restored, and then checks itself.</summary>

@@ -32,7 +32,7 @@ public sealed class PidNamespace : IDisposable
         string[] answer = Answer();
         if (answer is not ["init", _])
         {
-            Assert.Skip($"no pid namespace can be made here: {string.Join(' ', answer)}");
+            throw Programs.Skipped($"no pid namespace can be made here: {string.Join(' ', answer)}");
         }
 
         init = int.Parse(answer[1], CultureInfo.InvariantCulture);
@@ -76,8 +76,9 @@ public sealed class PidNamespace : IDisposable
     public Outcome FirnMust(params string[] arguments)
     {
         Outcome outcome = Firn(arguments);
-        Assert.True(outcome.Status == 0, $"firn {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Error}");
-        return outcome;
+        return outcome.Status == 0
+            ? outcome
+            : throw new InvalidOperationException($"firn {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Error}");
     }
 
     /// <summary>Waits for the end of a program that was started here.</summary>
@@ -93,7 +94,10 @@ public sealed class PidNamespace : IDisposable
     public void Kill(int pid, int signal)
     {
         string[] answer = Ask(["kill", pid.ToString(CultureInfo.InvariantCulture), signal.ToString(CultureInfo.InvariantCulture)]);
-        Assert.True(answer is ["ok"], $"kill({pid}, {signal}): {string.Join(' ', answer)}");
+        if (answer is not ["ok"])
+        {
+            throw new InvalidOperationException($"kill({pid}, {signal}): {string.Join(' ', answer)}");
+        }
     }
 
     /// <summary>Waits until something holds, and fails the test if it never does.</summary>
@@ -102,7 +106,11 @@ public sealed class PidNamespace : IDisposable
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"never happened: {what}");
+            if (Stopwatch.GetElapsedTime(start) > Patience)
+            {
+                throw new TimeoutException($"never happened: {what}");
+            }
+
             Thread.Sleep(2);
         }
     }
@@ -133,7 +141,6 @@ public sealed class PidNamespace : IDisposable
     private string[] Ask(IEnumerable<string> fields)
     {
         string request = string.Join(Separator, fields);
-        Assert.DoesNotContain('\n', request);
         launcher.StandardInput.Write(request + '\n');
         launcher.StandardInput.Flush();
         return Answer();
@@ -145,7 +152,7 @@ public sealed class PidNamespace : IDisposable
         if (!line.Wait(Patience))
         {
             launcher.Kill(entireProcessTree: true);
-            Assert.Fail("a program in the pid namespace does not end");
+            throw new TimeoutException("a program in the pid namespace does not end");
         }
 
         return (line.Result ?? throw new InvalidOperationException("the launcher has ended")).Split(' ');

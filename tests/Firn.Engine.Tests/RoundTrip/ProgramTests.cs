@@ -1,3 +1,5 @@
+using Xunit;
+
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>Programs from the world, dumped, killed, restored, and whole; and dumped ten times while they run on.</summary>

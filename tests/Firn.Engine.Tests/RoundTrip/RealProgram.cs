@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
@@ -254,7 +255,7 @@ public abstract class RealProgram
         public override int Start(PidNamespace space)
         {
             output = Path.Combine(space.Directory, "lines");
-            int pid = space.Start([Programs.Target("dotnet-console/dotnet-console"), output]);
+            int pid = space.Start([.. Programs.DotnetTarget("dotnet-console"), output]);
             _ = MoreLines(output, 7);
             return pid;
         }
@@ -281,7 +282,7 @@ public abstract class RealProgram
 
         public override int Start(PidNamespace space)
         {
-            int pid = space.Start([Programs.Target("aspnet/aspnet"), "--urls", $"http://127.0.0.1:{port}"]);
+            int pid = space.Start([.. Programs.DotnetTarget("aspnet"), "--urls", $"http://127.0.0.1:{port}"]);
             PidNamespace.Until(() => Answers(port), "the application listens");
             Ask();
             return pid;

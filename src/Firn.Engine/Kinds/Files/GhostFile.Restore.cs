@@ -2,6 +2,7 @@ using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Timespec = Firn.Linux.Abi.Timespec;
 
 namespace Firn.Engine.Kinds.Files;
 

@@ -1,23 +1,17 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
-using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Files;
 
 /// <summary>Where a process stands: working directory, root directory, umask.</summary>
-/// <remarks>The directories are entries of files.img, collected with the descriptors. Kernel: struct fs_struct; chroot(2), fchdir(2), umask(2).</remarks>
+/// <remarks>
+/// Its dump half is the collecting of files (<see cref="Sharing.OpenFileTable.Collect"/>): the directories are entries of files.img, and fill
+/// fs-PID.img with the umask of /proc/PID/status. Kernel: struct fs_struct; chroot(2), fchdir(2), umask(2).
+/// </remarks>
 internal sealed class WorkingDirectory : TaskKind
 {
-    // ---- dump
-
-    /// <inheritdoc/>
-    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch) => context.Images.Add(ImageKind.Fs, (ulong)task.Pid, task.Fs);
-
-    // ---- restore
-
     /// <inheritdoc/>
     public override void RestoreTask(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {

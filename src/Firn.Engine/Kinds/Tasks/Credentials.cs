@@ -28,8 +28,25 @@ internal sealed class Credentials : TaskKind
     // ---- dump
 
     /// <inheritdoc/>
-    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
+    /// <remarks>Reads the credentials, too: other kinds want to know the seccomp mode that the same file shows.</remarks>
+    public override void Examine(DumpContext context, DumpedTask task)
     {
+        if (task.IsZombie)
+        {
+            return;
+        }
+
+        foreach (DumpedThread thread in task.Threads)
+        {
+            ProcStatus status = ProcStatus.Read(task.Pid, thread.Tid);
+            ThreadCoreEntry core = thread.ThreadCore();
+            core.Creds = ToMessage(status);
+            if (status.Seccomp != 0)
+            {
+                core.SeccompMode = (SeccompMode)status.Seccomp;
+            }
+        }
+
         string? profile = ProcValue.ReadText($"/proc/{task.Pid}/attr/current");
         if (profile is not null && profile != ProcValue.ReadText("/proc/self/attr/current"))
         {
@@ -42,16 +59,8 @@ internal sealed class Credentials : TaskKind
     /// <inheritdoc/>
     public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
     {
-        ProcStatus status = ProcStatus.Read(thread.Task.Pid, thread.Tid);
-        ThreadCoreEntry core = thread.ThreadCore();
-        if (status.Seccomp != 0)
-        {
-            core.SeccompMode = (SeccompMode)status.Seccomp;
-        }
-
-        core.Creds = ToMessage(status);
         Slot secureBits = batch.Call(Sysno.prctl, (int)PrctlOption.PR_GET_SECUREBITS);
-        batch.Then(() => core.Creds.Secbits = (uint)secureBits.Int32);
+        batch.Then(() => thread.ThreadCore().Creds.Secbits = (uint)secureBits.Int32);
     }
 
     // ---- restore

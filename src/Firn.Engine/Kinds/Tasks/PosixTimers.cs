@@ -28,6 +28,17 @@ internal sealed class PosixTimers : TaskKind
     // ---- dump
 
     /// <inheritdoc/>
+    public override void Examine(DumpContext context, DumpedTask task)
+    {
+        // A thread that is gone gets no signal any more, and timer_create takes no such thread.
+        if (!task.IsZombie && TaskTimers.Read(task.Pid).Find(timer => timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target)) is { } lost)
+        {
+            context.Problems.Add(
+                "timer-of-dead-thread", task.Pid, $"timer {lost.Id}", "it signals a thread that has ended", "delete it with timer_delete before the dump");
+        }
+    }
+
+    /// <inheritdoc/>
     public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
     {
         List<TaskTimer> timers = TaskTimers.Read(task.Pid);
@@ -38,16 +49,17 @@ internal sealed class PosixTimers : TaskKind
             RemoteBuffer times = batch.Allocate(TimesSize);
             batch.Call(Sysno.timer_gettime, timer.Id, times);
             Slot overrun = batch.Call(Sysno.timer_getoverrun, timer.Id);
-            batch.Then(() => (task.TaskCore().Timers ??= new TaskTimersEntry()).Posix.Add(ToMessage(context, task, timer, times, overrun.Int32)));
+            batch.Then(() => (task.TaskCore().Timers ??= new TaskTimersEntry()).Posix.Add(ToMessage(task, timer, times, overrun.Int32)));
         }
     }
 
     // ---- restore
 
     /// <inheritdoc/>
-    public override void RestoreTask(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    /// <remarks>Once the threads exist, since a timer may signal one.</remarks>
+    public override void RestoreThread(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (task.Core.Tc.Timers is not { Posix.Count: > 0 } timers)
+        if (!thread.IsLeader() || thread.Core.Tc.Timers is not { Posix.Count: > 0 } timers)
         {
             return;
         }
@@ -90,7 +102,7 @@ internal sealed class PosixTimers : TaskKind
         }
     }
 
-    private static PosixTimerEntry ToMessage(DumpContext context, DumpedTask task, TaskTimer timer, RemoteBuffer times, int overrun)
+    private static PosixTimerEntry ToMessage(DumpedTask task, TaskTimer timer, RemoteBuffer times, int overrun)
     {
         Span<ulong> words = times.As<ulong>();
         if ((words[0] | words[1]) == 0 && (words[2] | words[3]) != 0 && HasExpired(task, timer))
@@ -115,13 +127,6 @@ internal sealed class PosixTimers : TaskKind
         if (timer.ToThread)
         {
             message.NotifyThreadId = timer.Target;
-        }
-
-        // A thread that is gone gets no signal any more, and timer_create takes no such thread.
-        if (timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target))
-        {
-            context.Problems.Add(
-                "timer-of-dead-thread", task.Pid, $"timer {timer.Id}", "it signals a thread that has ended", "delete it with timer_delete before the dump");
         }
 
         return message;

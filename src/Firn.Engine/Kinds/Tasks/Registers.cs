@@ -28,6 +28,28 @@ internal sealed class Registers : TaskKind
     // ---- dump
 
     /// <inheritdoc/>
+    public override void Examine(DumpContext context, DumpedTask task)
+    {
+        foreach (DumpedThread thread in task.Threads.Where(_ => !task.IsZombie))
+        {
+            RegisterState found = thread.Tracee!.Found!;
+            ulong segment = found.Registers.cs;
+            if (segment != UserCodeSegment)
+            {
+                string kind = segment == UserCodeSegment32 ? "a 32-bit program" : "a code segment of its own (modify_ldt)";
+                context.Problems.Add("not-64-bit", task.Pid, $"thread {thread.Tid}", $"it runs {kind}", "only 64-bit programs can be saved");
+            }
+
+            if ((XsaveLayout.Present(found.ExtendedState) & AmxStates) != 0)
+            {
+                context.Problems.Add(
+                    "amx-tiles", task.Pid, $"thread {thread.Tid}", "its AMX tile registers are in use, and no one can set them from outside",
+                    "dump while it is not within a matrix computation");
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
     {
         RemoteBuffer permissions = batch.Allocate(sizeof(ulong));
@@ -45,27 +67,13 @@ internal sealed class Registers : TaskKind
     public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
     {
         RegisterState found = thread.Tracee!.Found!;
-        UserRegs registers = found.Registers;
-        if (registers.cs != UserCodeSegment)
-        {
-            string kind = registers.cs == UserCodeSegment32 ? "a 32-bit program" : "a code segment of its own (modify_ldt)";
-            context.Problems.Add("not-64-bit", thread.Task.Pid, $"thread {thread.Tid}", $"it runs {kind}", "only 64-bit programs can be saved");
-        }
-
         thread.Core.Mtype = CoreEntry.Types.March.X8664;
         ThreadInfoX86 info = thread.Core.ThreadInfo ??= new ThreadInfoX86();
-        info.Gpregs = ToMessage(NotYetBegun(registers));
+        info.Gpregs = ToMessage(InterruptedCall.NotYetBegun(found.Registers));
         info.Fpregs = ExtendedState.ToMessage(found.ExtendedState, XsaveLayout.OfThisProcessor);
         for (uint i = 0; i < TlsEntries; i++)
         {
             info.Tls.Add(EmptyDescriptor(FirstTlsEntry + i));
-        }
-
-        if ((info.Fpregs.Xsave?.XstateBv & AmxStates) > 0)
-        {
-            context.Problems.Add(
-                "amx-tiles", thread.Task.Pid, $"thread {thread.Tid}", "its AMX tile registers are in use, and no one can set them from outside",
-                "dump while it is not within a matrix computation");
         }
 
         RefuseShadowStack(context, thread, batch);
@@ -106,33 +114,6 @@ internal sealed class Registers : TaskKind
 
         UserRegs registers = FromMessage(general);
         return new RegisterState(registers, SignalMasks.Of(core), ExtendedState.ToArea(core.ThreadInfo.Fpregs ?? Reset(), XsaveLayout.OfThisProcessor));
-    }
-
-    /// <summary>The registers with an interrupted system call put back to before its begin; where that can't be done, as interrupted.</summary>
-    /// <remarks>
-    /// A call that ends with ERESTART_RESTARTBLOCK has its remaining time in the kernel alone, so the restored thread gets EINTR.
-    /// arch/x86/kernel/signal.c, arch_do_signal_or_restart.
-    /// </remarks>
-    internal static UserRegs NotYetBegun(in UserRegs registers)
-    {
-        UserRegs result = registers;
-        if ((long)registers.orig_rax < 0)
-        {
-            return result;
-        }
-
-        switch ((Errno)(-(long)registers.rax))
-        {
-            case Errno.ERESTARTSYS or Errno.ERESTARTNOINTR or Errno.ERESTARTNOHAND:
-                result.rax = registers.orig_rax;
-                result.rip -= 2;
-                break;
-            case Errno.ERESTART_RESTARTBLOCK:
-                result.rax = unchecked((ulong)-(long)Errno.EINTR);
-                break;
-        }
-
-        return result;
     }
 
     /// <summary>The message of general registers.</summary>

@@ -28,16 +28,23 @@ internal sealed class Seccomp : TaskKind
     private const uint FlagTsync = 1;
     private const int ModeStrict = 1;
     private const int MostInstructions = 4096;
+    private const PtraceOptions Working = PtraceOptions.PTRACE_O_EXITKILL | PtraceOptions.PTRACE_O_TRACESYSGOOD;
     private const int InstructionSize = sizeof(ulong);
 
     // ---- dump
 
-    /// <summary>Saves the filters of all threads, whose modes <see cref="Credentials"/> has saved, and adds seccomp.img. Once for a tree.</summary>
-    public static void DumpTree(DumpContext context)
+    /// <inheritdoc/>
+    /// <remarks>Of the whole tree at its root: the filters of all have one image. <see cref="Credentials"/> has found the modes.</remarks>
+    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
     {
+        if (task != context.Tasks[0])
+        {
+            return;
+        }
+
         var image = new SeccompEntry();
         var places = new Dictionary<SeccompFilter, uint>();
-        foreach (DumpedThread thread in context.Tasks.Where(task => !task.IsZombie).SelectMany(task => task.Threads))
+        foreach (DumpedThread thread in context.Tasks.Where(member => !member.IsZombie).SelectMany(member => member.Threads))
         {
             if (thread.ThreadCore().SeccompMode == SeccompMode.Filter)
             {
@@ -53,6 +60,12 @@ internal sealed class Seccomp : TaskKind
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
+        if (thread.Core.ThreadCore?.SeccompMode is not (null or SeccompMode.Disabled))
+        {
+            // From here on Firn itself would be filtered.
+            thread.Remote.Tracee.SetOptions(Working | PtraceOptions.PTRACE_O_SUSPEND_SECCOMP);
+        }
+
         if (thread.IsLeader() && SharedCount(context, thread.Task) is > 0 and int count)
         {
             foreach (SeccompFilter filter in Chain(context, thread).Take(count))

@@ -66,6 +66,10 @@ internal sealed class XsaveLayout
     /// <summary>The mask of the components that the kernel has enabled, out of an area that it wrote.</summary>
     public static ulong Enabled(ReadOnlySpan<byte> area) => BinaryPrimitives.ReadUInt64LittleEndian(area[EnabledOffset..]);
 
+    /// <summary>The mask of the components that are not in their initial state (XSTATE_BV).</summary>
+    public static ulong Present(ReadOnlySpan<byte> area)
+        => area.Length < ExtendedOffset ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(area[HeaderOffset..]);
+
     private static XsaveLayout Read()
     {
         const int SupervisorFlag = 1;
