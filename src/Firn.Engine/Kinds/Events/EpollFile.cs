@@ -191,8 +191,6 @@ internal sealed class EpollFile : FileKind
         return false;
     }
 
-    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entries[id].Type is FdTypes.Signalfd or FdTypes.Pidfd;
-
     private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
         foreach (RestoredTask task in Holders(context, entry))
