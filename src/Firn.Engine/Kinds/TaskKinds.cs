@@ -14,6 +14,7 @@ internal static class TaskKinds
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         new TaskStates(),
+        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),
