@@ -21,6 +21,9 @@ public sealed partial class Tracee
     /// <summary>What the thread carried when it stopped, once <see cref="Capture"/> has looked; null before.</summary>
     public RegisterState? Found { get; private set; }
 
+    /// <summary>The signal that had stopped the process before the tracer came, once <see cref="Capture"/> has looked; or none.</summary>
+    public Signal StoppedBy { get; private set; }
+
     /// <summary>Attaches without stopping the thread.</summary>
     /// <returns>The tracee, or null with the error: ESRCH when the thread is gone, EPERM when it may not be traced or has a tracer.</returns>
     public static Tracee? TrySeize(int tid, PtraceOptions options, out Errno errno)
@@ -173,7 +176,10 @@ public sealed partial class Tracee
 
     /// <summary>Keeps what the thread carries now, before anything is changed: what it must have again when it is let go.</summary>
     public RegisterState Capture()
-        => Found = new RegisterState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
+    {
+        StoppedBy = Status.IsGroupStop ? Status.StopSignal : Signal.None;
+        return Found = new RegisterState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
+    }
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>
     public void Forget() => IsDetached = true;

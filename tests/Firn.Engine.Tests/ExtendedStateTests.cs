@@ -117,7 +117,7 @@ public sealed class ExtendedStateTests
 
         area.AsSpan(5, 1).Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(area.AsSpan(XsaveLayout.EnabledOffset), layout.Known | 3);
-        BinaryPrimitives.WriteUInt64LittleEndian(area.AsSpan(XsaveLayout.HeaderOffset), layout.Known | (ulong)(uint)random.Next(4));
+        BinaryPrimitives.WriteUInt64LittleEndian(area.AsSpan(XsaveLayout.HeaderOffset), layout.Known | (uint)random.Next(4));
         return area;
     }
 

@@ -27,7 +27,6 @@ static void look(struct state *s)
     *w++ = prctl(PR_GET_TIMERSLACK);
     *w++ = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
     prctl(PR_GET_TID_ADDRESS, w++);
-    prctl(PR_GET_PDEATHSIG, (int *)w++);
     *w++ = personality(0xffffffff);
     *w++ = syscall(SYS_membarrier, 1 << 9, 0, 0);
     syscall(SYS_get_robust_list, 0, w, w + 1);
@@ -63,7 +62,6 @@ static void *other(void *unused)
     cpu_set_t one;
     prctl(PR_SET_NAME, "\xff\xfe) \n(x\x80");
     prctl(PR_SET_TIMERSLACK, 123456);
-    prctl(PR_SET_PDEATHSIG, SIGUSR2);
     MUST(sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &priority));
     MUST(setpriority(PRIO_PROCESS, syscall(SYS_gettid), 7));
     MUST(syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 6));

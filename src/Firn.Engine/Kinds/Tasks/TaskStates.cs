@@ -30,10 +30,10 @@ internal sealed class TaskStates : TaskKind
         TaskCoreEntry core = task.TaskCore();
         task.Core.Mtype = CoreEntry.Types.March.X8664;
 
-        // Of a process that lives, stat shows as exit code the signal that has stopped it, a tracer's stops aside.
-        int signal = task.Stat.ExitCode & 0x7f;
-        core.TaskState = signal == 0 ? Alive : Stopped;
-        if (signal != 0)
+        // The exit code in stat tells it too, but only until the parent has waited for the stop.
+        Signal signal = task.Leader.Tracee!.StoppedBy;
+        core.TaskState = signal == Signal.None ? Alive : Stopped;
+        if (signal != Signal.None)
         {
             core.StopSigno = (uint)signal;
         }
@@ -42,6 +42,16 @@ internal sealed class TaskStates : TaskKind
         core.Flags = task.Stat.Flags;
         core.Personality = uint.Parse(
             ProcValue.ReadText($"/proc/{task.Pid}/personality") ?? "0", NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Cgroups are not saved yet, but those of Firn itself are the first set (root_cg_set of the inventory), and need no image.</remarks>
+    public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
+    {
+        if (ProcValue.ReadText($"/proc/{thread.Task.Pid}/task/{thread.Tid}/cgroup") == ProcValue.ReadText("/proc/self/cgroup"))
+        {
+            thread.ThreadCore().CgSet = 1;
+        }
     }
 
     /// <summary>Fills the core of a zombie: its name and how it ended.</summary>

@@ -6,6 +6,7 @@ using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 using Google.Protobuf;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
@@ -74,10 +75,23 @@ internal sealed class ThreadIdentity : TaskKind
     }
 
     /// <inheritdoc/>
-    /// <remarks>After the credentials, whose change takes it away.</remarks>
+    /// <remarks>
+    /// After the credentials, whose change takes it away. The parent of the root is Firn: where it ends as soon as the tree runs, its end
+    /// would be taken for that of the parent.
+    /// </remarks>
     public override void Seal(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (thread.Core.ThreadCore is { HasPdeathSig: true } core)
+        if (thread.Core.ThreadCore is not { HasPdeathSig: true } core)
+        {
+            return;
+        }
+
+        if (thread.Task.Parent is null && context.Options is { Detached: true, Sibling: false })
+        {
+            context.Log.LogWarning(
+                "thread {Tid}: it gets no signal {Signal} at the death of its parent, which firn is, and which ends now", thread.Tid, core.PdeathSig);
+        }
+        else
         {
             batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_PDEATHSIG, core.PdeathSig);
         }
