@@ -1,4 +1,5 @@
 // options: --link-remap
+// only-restored
 // A file that has lost the name it was opened by, but has another one.
 #include "target.h"
 

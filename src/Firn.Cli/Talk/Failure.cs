@@ -26,6 +26,13 @@ internal static class Failure
 
             return 1;
         }
+        catch (Exception exception)
+        {
+            // A mistake in Firn: its stack trace is what helps, and the exit status is that of any failure.
+            StandardError.WriteLine($"{verb}: this is a mistake in Firn, please report it with these lines:\n{exception}");
+            log?.LogError(exception, "a mistake in Firn");
+            return 1;
+        }
     }
 
     /// <summary>The sentences for what went wrong: one each for all that stands in the way of a dump, or just one.</summary>
@@ -35,7 +42,6 @@ internal static class Failure
         _ => [exception.Message],
     };
 
-    /// <remarks>Anything else is a mistake in Firn, and its stack trace is what helps.</remarks>
     private static bool IsExpected(Exception exception) => exception
         is CheckpointException
         or UsageException

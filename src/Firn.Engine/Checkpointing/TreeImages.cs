@@ -59,7 +59,6 @@ internal static class TreeImages
 
         context.Images.Add(ImageKind.Ids, pid, task.Ids);
         context.Images.Add(ImageKind.Mm, pid, task.Mm);
-        context.Images.Add(ImageKind.Fs, pid, task.Fs);
         foreach (DumpedThread thread in task.Threads)
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.Tid, thread.Core);

@@ -13,8 +13,8 @@ internal static class TaskKinds
     /// </remarks>
     public static IReadOnlyList<TaskKind> All { get; } =
     [
-        new WorkingDirectory(),
         new TaskStates(),
+        new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
         new ProcessAttributes(),

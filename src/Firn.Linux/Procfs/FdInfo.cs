@@ -202,7 +202,7 @@ public sealed class FdInfo
     private static InotifyWatch ParseInotify(ByteReader value)
     {
         value.Take("wd:"u8);
-        int watch = value.Int32();
+        int watch = (int)value.Hex();
         value.Take("ino:"u8);
         ulong inode = value.Hex();
         value.Take("sdev:"u8);

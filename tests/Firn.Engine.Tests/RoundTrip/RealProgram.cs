@@ -252,6 +252,9 @@ public abstract class RealProgram
     {
         private string output = string.Empty;
 
+        /// <remarks>A .NET stream that writes holds a flock on its file.</remarks>
+        public override string[] Options => ["--file-locks"];
+
         public override int Start(PidNamespace space)
         {
             output = Path.Combine(space.Directory, "lines");

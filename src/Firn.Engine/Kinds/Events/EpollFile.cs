@@ -60,6 +60,7 @@ internal sealed class EpollFile : FileKind
                 ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: the file that epoll watches as fd {target.Fd} is gone") { Pid = file.Owner.Pid };
             var message = new EventpollTfdEntry
             {
+                Id = 0,
                 Tfd = (uint)target.Fd,
                 Events = target.Events,
                 Data = target.Data,

@@ -58,6 +58,7 @@ internal sealed class InotifyFile : FileKind
         {
             entry.Ify.Wd.Add(new InotifyWdEntry
             {
+                Id = 0,
                 IIno = watch.Inode,
                 Mask = watch.Mask,
                 IgnoredMask = watch.IgnoredMask,

@@ -1,5 +1,7 @@
+using Firn.Engine.Checkpointing;
 using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
+using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
@@ -7,11 +9,18 @@ namespace Firn.Engine.Kinds.Files;
 
 /// <summary>Where a process stands: working directory, root directory, umask.</summary>
 /// <remarks>
-/// Its dump half is the collecting of files (<see cref="Sharing.OpenFileTable.Collect"/>): the directories are entries of files.img, and fill
-/// fs-PID.img with the umask of /proc/PID/status. Kernel: struct fs_struct; chroot(2), fchdir(2), umask(2).
+/// The directories are entries of files.img, and are collected with the descriptors (<see cref="Sharing.OpenFileTable.Collect"/>), like the
+/// umask, which /proc/PID/status tells. Kernel: struct fs_struct; chroot(2), fchdir(2), umask(2).
 /// </remarks>
 internal sealed class WorkingDirectory : TaskKind
 {
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch) => context.Images.Add(ImageKind.Fs, (ulong)task.Pid, task.Fs);
+
+    // ---- restore
+
     /// <inheritdoc/>
     public override void RestoreTask(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {

@@ -75,6 +75,12 @@ internal sealed class UnixSocket : FileKind
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
         UnixSkEntry message = entry.Usk = Message(file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.NsId = file.Owner.Ids.NetNsId;
+        if (info is { Type: SocketType.SOCK_DGRAM, PeerInode: null })
+        {
+            // To connect to it makes the kernel call both ends established (unix_dgram_connect).
+            message.State = (uint)TcpState.TCP_CLOSE;
+        }
+
         if (info is { State: TcpState.TCP_ESTABLISHED, PeerInode: 0 or null })
         {
             // Not accepted yet: the listener stands for the peer.
@@ -97,7 +103,7 @@ internal sealed class UnixSocket : FileKind
         }
 
         DumpExternalPeer(context, file, info, tables);
-        if (info.State != TcpState.TCP_LISTEN)
+        if (info.Type == SocketType.SOCK_DGRAM || info.State == TcpState.TCP_ESTABLISHED)
         {
             DumpQueue(context, file, info);
         }

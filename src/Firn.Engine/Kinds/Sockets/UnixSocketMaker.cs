@@ -321,6 +321,9 @@ internal sealed class UnixSocketMaker : IDisposable
         {
             _ when (Message.Uflags & External) != 0 => Role.Outside,
             TcpState.TCP_LISTEN => Role.Listener,
+
+            // With a name it may as well be one that others have connected to, as CRIU saves it; a closed peer would shut those out.
+            TcpState.TCP_ESTABLISHED when Peer is null && IsDatagram && Message.Name.Length > 0 => Role.Alone,
             TcpState.TCP_ESTABLISHED when Peer is null => Role.Orphan,
             TcpState.TCP_ESTABLISHED when Peer.Message.State == (uint)TcpState.TCP_LISTEN => Role.Pending,
             _ when Peer is null || Peer.Message.Peer != Message.Ino || (IsDatagram && Message.Name.Length > 0 && Peer.Message.Name.Length > 0) => Role.Alone,
