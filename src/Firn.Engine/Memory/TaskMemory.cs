@@ -142,7 +142,10 @@ internal sealed class TaskMemory
             {
                 vma.MapStart = same.MapStart;
                 InheritedPart part = same.Inherited[0];
-                same.Inherited[0] = part with { Range = new AddressRange(same.MapStart, part.Range.End) };
+                IEnumerable<SourceRun> below = same.Pages
+                    .Where(run => run.Start < part.Range.Start)
+                    .Select(run => run.Clip(run.Start, Math.Min(run.End, part.Range.Start)));
+                same.Inherited[0] = part with { Range = new AddressRange(same.MapStart, part.Range.End), Own = [.. below, .. part.Own] };
             }
         }
     }

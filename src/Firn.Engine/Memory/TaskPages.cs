@@ -125,13 +125,14 @@ internal sealed class TaskPages : IDisposable
         File.Dispose();
     }
 
-    // Where a restore can let a child inherit: private memory of either, at the same place.
+    // Where a restore can let a child inherit: private memory of either, at the same place. The vdso is not inherited but compared, and
+    // all have the same.
     private static List<AddressRange> Inheritable(MmEntry mm)
     {
         var ranges = new List<AddressRange>();
         foreach (VmaEntry vma in mm.Vmas)
         {
-            if (vma.IsPrivate() && !vma.Is(VmaStatus.Vdso))
+            if (vma.IsPrivate())
             {
                 PageRuns.Append(ranges, new AddressRange(vma.Start, vma.End));
             }

@@ -31,7 +31,6 @@ internal static class Restore
             clock.Run("root task", tree.PlantRoot);
             clock.Run("forking", tree.Grow);
             plan.Memory.SealObjects();
-            plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
@@ -54,7 +53,6 @@ internal static class Restore
         }
         finally
         {
-            plan.Memory.Dispose();
             plan.Memory.Dispose();
             context.Files.Dispose();
         }

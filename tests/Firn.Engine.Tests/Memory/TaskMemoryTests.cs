@@ -60,7 +60,7 @@ public sealed class TaskMemoryTests
     {
         SourceRun[] pages = [new(0x1f000, 0x20000, ParentFile, 0)];
         TaskMemory parent = Make([Stack(0x18000, 0x20000)], pages);
-        TaskMemory child = Make([Stack(0x10000, 0x20000)], pages);
+        TaskMemory child = Make([Stack(0x10000, 0x20000)], [new(0x16000, 0x19000, ChildFile, 0), .. pages]);
         TaskMemory grandchild = Make([Stack(0x8000, 0x20000)], pages);
         child.Inherit(parent);
         grandchild.Inherit(child);
@@ -69,6 +69,7 @@ public sealed class TaskMemoryTests
         Assert.Equal(0x8000UL, parent.Vmas[0].MapStart);
         Assert.Equal(0x8000UL, child.Vmas[0].MapStart);
         Assert.Equal(new AddressRange(0x8000, 0x20000), Assert.Single(child.Vmas[0].Inherited).Range);
+        Assert.Equal([new(0x16000, 0x18000, ChildFile, 0), new(0x18000, 0x19000, ChildFile, 0x2000)], child.Vmas[0].Inherited[0].Own);
         Assert.Equal(new AddressRange(0x8000, 0x20000), Assert.Single(grandchild.Vmas[0].Inherited).Range);
     }
 
