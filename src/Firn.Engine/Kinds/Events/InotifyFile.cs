@@ -119,7 +119,7 @@ internal sealed class InotifyFile : FileKind
                 .OrThrow($"inotify_add_watch({watch.FHandle.Path}, 0x{watch.Mask:x}) of file {entry.Id}").Int32;
             if (given != watch.Wd)
             {
-                throw new RestoreConflictException($"restore: inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
+                throw new RestoreConflictException($"inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
             }
         }
 
@@ -143,6 +143,6 @@ internal sealed class InotifyFile : FileKind
         var handle = new FileHandle((int)watch.FHandle.Type, bytes[..Math.Min(bytes.Length, (int)watch.FHandle.Bytes)]);
         return context.Files.State.Get<HandlePaths>().Open(Sys.GetPid(), watch.SDev, handle)
             ?? throw new RestoreConflictException(
-                $"restore: inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
+                $"inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
     }
 }
