@@ -21,6 +21,7 @@ public sealed class MistakeTests
     [InlineData("dump --pid 1", "see `firn dump --help`")]
     [InlineData("dump --leave-runing -t 1", "did you mean `--leave-running`?")]
     [InlineData("dump -t 1 --lazy-pages", "--lazy-pages is an option of CRIU that this version of Firn does not have yet")]
+    [InlineData("restore --action-script /bin/true", "--action-script is an option of CRIU that this version of Firn does not have yet")]
     [InlineData("restore -D /not/there", "there is no images directory /not/there")]
     [InlineData("restore -D /usr", "/usr holds no inventory.img")]
     [InlineData("restore -D /usr -S", "--restore-sibling makes sense only with --restore-detached")]
@@ -49,6 +50,20 @@ public sealed class MistakeTests
         Outcome outcome = space.Run("/bin/sh", "-c", $"{Programs.Firn} dump -t $$ -D /; exit $?");
         Assert.Equal(1, outcome.Status);
         Assert.Contains("is firn itself or runs it", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("dump -t 1 -D /")]
+    [InlineData("restore -D /")]
+    [InlineData("check --pid 1")]
+    [InlineData("demo")]
+    public void Without_privilege_it_says_so_before_it_begins(string line)
+    {
+        using var space = new PidNamespace();
+        string command = Programs.Command("/usr/bin/setpriv");
+        Outcome outcome = space.Run([command, "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", Programs.Firn, .. line.Split(' ')]);
+        Assert.Equal(1, outcome.Status);
+        Assert.EndsWith("run it as root\n", outcome.Error, StringComparison.Ordinal);
     }
 
     [Theory]

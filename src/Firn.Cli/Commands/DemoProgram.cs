@@ -29,6 +29,7 @@ internal sealed class DemoProgram : IDisposable
     private readonly string output;
     private readonly List<PosixSignalRegistration> signals = [];
     private volatile bool isInterrupted;
+    private HashSet<int> foreign = [];
 
     /// <summary>Makes the directory, and has interruptions end the demo in good order.</summary>
     public DemoProgram()
@@ -69,6 +70,7 @@ internal sealed class DemoProgram : IDisposable
 
         // A descriptor that the caller forgot to close would be a pipe to outside of the tree.
         Sys.CloseOnExec(3, int.MaxValue).OrThrow("close_range");
+        foreign = [.. Children(Sys.GetPid())];
         string self = Sys.ReadLink("/proc/self/exe", out _) ?? Environment.ProcessPath!;
         using Fd none = Sys.Open("/dev/null", OpenFlags.O_RDWR);
         using Fd lines = Sys.Open(output, OpenFlags.O_WRONLY | OpenFlags.O_CREAT | OpenFlags.O_APPEND, 0x1A4);
@@ -135,13 +137,14 @@ internal sealed class DemoProgram : IDisposable
     public void WaitUntilGone()
     {
         long start = Environment.TickCount64;
-        while (!Sys.Wait4(-1, out _, WaitOptions.__WALL | WaitOptions.WNOHANG).IsError)
+        while (Mine() is { Count: > 0 } rest)
         {
             if (Environment.TickCount64 - start > Patience.TotalMilliseconds)
             {
-                throw new CheckpointException($"the program was killed, and still something of it is there (pid {Root} or below)");
+                throw new CheckpointException($"the program was killed, and still something of it is there: pid {rest[0]}");
             }
 
+            rest.ForEach(pid => _ = Sys.Wait4(pid, out _, WaitOptions.__WALL | WaitOptions.WNOHANG));
             Thread.Sleep(1);
         }
     }
@@ -192,16 +195,18 @@ internal sealed class DemoProgram : IDisposable
         }
     }
 
-    /// <remarks>This process has no other children, and as a subreaper it gets those whose parent dies first.</remarks>
     private void Kill()
     {
-        int self = Sys.GetPid();
-        while (Tree(self).Skip(1).ToList() is { Count: > 0 } rest)
+        while (Mine() is { Count: > 0 } rest)
         {
             rest.ForEach(pid => _ = Sys.Kill(pid, Signal.SIGKILL));
-            _ = Sys.Wait4(-1, out _, WaitOptions.__WALL);
+            rest.ForEach(pid => _ = Sys.Wait4(pid, out _, WaitOptions.__WALL | WaitOptions.WNOHANG));
+            Thread.Sleep(1);
         }
     }
+
+    /// <summary>All processes of the program, zombies too: as a subreaper this process gets those whose parent dies first.</summary>
+    private List<int> Mine() => [.. Children(Sys.GetPid()).Where(pid => !foreign.Contains(pid)).SelectMany(Tree)];
 
     private bool IsEnded()
         => Sys.Wait4(Root, out _, WaitOptions.__WALL | WaitOptions.WNOHANG) is { IsError: true, Errno: Errno.ECHILD } or { IsError: false, Int32: > 0 };

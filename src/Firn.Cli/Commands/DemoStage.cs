@@ -9,6 +9,7 @@ internal sealed class DemoStage
     private const string Indent = "   ";
     private readonly bool moves = !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
     private readonly bool colours;
+    private string watched = string.Empty;
 
     public DemoStage() => colours = moves && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
 
@@ -19,8 +20,9 @@ internal sealed class DemoStage
     /// <summary>What the program says now, in place of what it said before.</summary>
     public void Watch(string line)
     {
-        if (moves)
+        if (moves && line != watched)
         {
+            watched = line;
             Console.Out.Write($"\r{Indent}{Painted(line, "2")}\x1b[K\r");
         }
     }

@@ -23,6 +23,7 @@ internal static class PreDump
     /// <exception cref="CheckpointException">No such task, one that can't be dumped from here, or no place for images.</exception>
     public static DumpPlan Run(DumpOptions options, ILogger log)
     {
+        Privilege.Demand("pre-dump");
         CheckTarget(options.Tree);
         SysResult opened = Sys.OpenAt(
             At.AT_FDCWD, options.ImagesDirectory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0);
