@@ -60,7 +60,11 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
 
         foreach (string name in written.Concat(Context.WrittenFiles))
         {
-            _ = Sys.UnlinkAt(directory.Number, name);
+            // A directory of links stands behind what is in it.
+            if (Sys.UnlinkAt(directory.Number, name).Errno == Errno.EISDIR)
+            {
+                _ = Sys.UnlinkAt(directory.Number, name, At.AT_REMOVEDIR);
+            }
         }
     }
 
