@@ -45,6 +45,12 @@ internal static class CommandLine
             invocation.Operands.RemoveAt(0);
         }
 
+        if (invocation.Verb == "help")
+        {
+            invocation.Help = true;
+            invocation.Verb = invocation.Operands.Count > 0 ? invocation.Operands[0] : string.Empty;
+        }
+
         Judge(invocation, scope);
         return invocation;
     }
@@ -197,10 +203,15 @@ internal static class CommandLine
         return found.Count switch
         {
             1 => (found[0].Option, found[0].Negated),
-            0 => throw new UsageException($"there is no option --{name}{HelpText.Suggestion($"--{name}")}; see `firn --help`"),
+            0 => throw new UsageException(Unknown(scope, name)),
             _ => throw new UsageException($"--{name} can mean {string.Join(" or ", found.Select(one => $"--{one.Name}"))}"),
         };
     }
+
+    private static string Unknown(Verbs scope, string name)
+        => Array.Find(Options.Table, option => option.Name == name) is { } elsewhere
+            ? $"--{name} is an option of {HelpText.Names(elsewhere.Verbs)}, and not of {HelpText.Names(scope)}"
+            : $"there is no option --{name}{HelpText.Suggestion($"--{name}")}; see `firn --help`";
 
     private static bool InScope(CommandOption option, Verbs scope)
         => scope == Verbs.Criu ? option.OfCriu || (option.Verbs & Verbs.Criu) != 0 : (option.Verbs & scope) != 0;

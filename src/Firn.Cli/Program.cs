@@ -27,7 +27,7 @@ if (invocation.Version)
     return 0;
 }
 
-if (invocation.Help || invocation.Verb == "help")
+if (invocation.Help)
 {
     return HelpText.Print(invocation.Verb);
 }

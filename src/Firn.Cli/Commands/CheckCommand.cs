@@ -12,6 +12,12 @@ internal static class CheckCommand
     public static int Run(Invocation invocation)
     {
         using LogFile log = LogFile.Open(invocation);
+        if (invocation.Pid == 0)
+        {
+            // Meant so by whoever knows dump, and of no other use here.
+            invocation.Pid = invocation.Tree;
+        }
+
         return invocation.Pid != 0 ? CheckTree(invocation, log)
             : invocation.Features.Count > 0 ? CheckFeatures(invocation)
             : CheckKernel(invocation);

@@ -4,7 +4,7 @@ using Firn.Linux;
 
 namespace Firn.Cli.Commands;
 
-/// <summary>The program that `firn demo` checkpoints: four threads count, and a line a tick goes into a pipe.</summary>
+/// <summary>The program that `firn demo` checkpoints: three threads count, and a line a tick goes into a pipe.</summary>
 internal static class DemoWorker
 {
     /// <summary>The word on the command line that makes Firn be this program.</summary>

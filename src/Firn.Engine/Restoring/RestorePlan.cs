@@ -46,6 +46,7 @@ internal sealed class RestorePlan
     /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
     public static RestorePlan Make(RestoreOptions options, ILogger log)
     {
+        Privilege.Demand("prepare");
         if (!Directory.Exists(options.ImagesDirectory))
         {
             throw new CheckpointException($"images directory {options.ImagesDirectory} does not exist; name one with --images-dir") { Phase = "prepare" };

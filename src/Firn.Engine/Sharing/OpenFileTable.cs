@@ -67,7 +67,7 @@ internal sealed partial class OpenFileTable : IDisposable
         foreach (OpenFile file in files)
         {
             FileKind kind = file.Kind
-                ?? throw new CheckpointException($"dump: pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows") { Pid = file.Owner.Pid };
+                ?? throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows") { Pid = file.Owner.Pid };
             var entry = new FileEntry { Type = kind.Type, Id = file.Id };
             try
             {
@@ -76,7 +76,7 @@ internal sealed partial class OpenFileTable : IDisposable
             }
             catch (LinuxException exception)
             {
-                throw new CheckpointException($"dump: pid {file.Owner.Pid} {file.Resource}: {exception.Message}", exception)
+                throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: {exception.Message}", exception)
                 {
                     Phase = "dump",
                     Pid = file.Owner.Pid,

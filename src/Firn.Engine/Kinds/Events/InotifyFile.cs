@@ -182,6 +182,6 @@ internal sealed class InotifyFile : FileKind
         var handle = new FileHandle((int)watch.FHandle.Type, bytes[..Math.Min(bytes.Length, (int)watch.FHandle.Bytes)]);
         return context.Files.State.Get<HandlePaths>().Open(Sys.GetPid(), watch.SDev, handle)
             ?? throw new RestoreConflictException(
-                $"restore: inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
+                $"inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
     }
 }
