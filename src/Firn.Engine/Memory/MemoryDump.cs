@@ -92,23 +92,9 @@ internal static class MemoryDump
         }
     }
 
-    /// <summary>A run as a message: the count in both fields, so that readers of both ages find it.</summary>
+    /// <summary>A run as CRIU 4.2 writes it: the count in nr_pages, zero in the older field that must be there, no in_parent.</summary>
     internal static PagemapEntry ToMessage(PageRun run)
-    {
-        var message = new PagemapEntry
-        {
-            Vaddr = run.Address,
-            CompatNrPages = (uint)Math.Min(run.Pages, uint.MaxValue),
-            Flags = (uint)run.Flags,
-            NrPages = run.Pages,
-        };
-        if ((run.Flags & PageFlags.Parent) != 0)
-        {
-            message.InParent = true;
-        }
-
-        return message;
-    }
+        => new() { Vaddr = run.Address, CompatNrPages = 0, Flags = (uint)run.Flags, NrPages = run.Pages };
 
     private static PageWriter AddPagemap(DumpContext context, TaskPages pages)
     {

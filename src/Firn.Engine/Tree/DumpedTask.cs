@@ -35,6 +35,9 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
     public List<Mapping> Mappings { get; set; } = [];
 
+    /// <summary>Descriptors that a Firn which was killed has left in the process: no part of it, and closed on the way in.</summary>
+    public List<int> LeftDescriptors { get; } = [];
+
     /// <summary>A pidfd, for pidfd_getfd(2).</summary>
     public Fd PidFd { get; set; } = null!;
 

@@ -31,7 +31,7 @@ public abstract class RealProgram
     public abstract void MustGoOn(PidNamespace space, int pid);
 
     /// <summary>A TCP port that nothing listens at.</summary>
-    protected static int FreePort()
+    internal static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -39,7 +39,7 @@ public abstract class RealProgram
     }
 
     /// <summary>Waits until a file has some more lines than now, and gives all its complete lines.</summary>
-    protected static string[] MoreLines(string path, int more)
+    internal static string[] MoreLines(string path, int more)
     {
         int now = Lines(path).Length;
         PidNamespace.Until(() => Lines(path).Length >= now + more, $"{more} more lines in {path}");
