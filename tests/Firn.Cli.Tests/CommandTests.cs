@@ -35,6 +35,7 @@ public sealed class CommandTests
         string images = space.MakeDirectory("images");
         int pid = Dump(space, images, Path.Combine(space.Directory, "end"));
         string output = Path.Combine(space.Directory, "said");
+        File.WriteAllText(output, string.Empty);
         int restore = space.Start([Programs.Firn, "restore", "-D", images], output);
         PidNamespace.Until(() => File.ReadAllText(output).Contains("restore: pid", StringComparison.Ordinal), "the account is given");
         space.Kill(pid, SIGTERM);
