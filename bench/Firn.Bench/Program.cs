@@ -17,7 +17,8 @@ foreach (Measured measured in Measured.All.Where(one => one.Name.Contains(only, 
 {
     foreach ((Tool tool, Samples samples) in Rounds.Run(measured, tools, rounds))
     {
-        Console.Out.WriteLine($"| {measured.Name} | {tool.Name} | {samples.Dump} | {samples.Restore} | {samples.Still} | {samples.Images} |");
+        Console.Out.WriteLine(
+            $"| {measured.Name} | {tool.Name} | {samples.Dump} | {samples.Restore} | {samples.Still} | {samples.Images} |");
     }
 
     (string write, string read) = Rounds.Limit(measured, rounds);

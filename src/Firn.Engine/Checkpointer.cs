@@ -8,7 +8,8 @@ namespace Firn.Engine;
 
 /// <summary>The public face of Firn: saves a running tree of processes as images, and brings it back.</summary>
 /// <remarks>
-/// The work is synchronous and runs whole on one thread made for it, because ptrace(2) belongs to the thread that attached. The methods with
+/// The work is synchronous and runs whole on one thread made for it, because ptrace(2) belongs to the thread that attached. The methods
+/// with
 /// <c>Async</c> only keep the caller's thread free meanwhile.
 /// </remarks>
 public static class Checkpointer
@@ -16,8 +17,10 @@ public static class Checkpointer
     /// <summary>Dumps a tree of processes.</summary>
     /// <param name="options">What to dump, where to, and what to do with the tree afterwards.</param>
     /// <param name="log">Where log lines go.</param>
-    /// <param name="progress">Told of phases and bytes; called on the tracer thread while the tree stands still, so it must not block.</param>
-    /// <exception cref="UnsupportedResourceException">The tree holds what can't be saved; nothing was written, and it runs as before.</exception>
+    /// <param name="progress">Told of phases and bytes; called on the tracer thread while the tree stands still, so it must not
+    /// block.</param>
+    /// <exception cref="UnsupportedResourceException">The tree holds what can't be saved; nothing was written, and it runs as
+    /// before.</exception>
     /// <exception cref="CheckpointException">Something else failed; the tree runs as before, and there is no image set.</exception>
     public static DumpResult Dump(DumpOptions options, ILogger log, IProgress<CheckpointProgress>? progress = null)
         => TracerThread.Run(() => Checkpoint.Run(options, log, progress));

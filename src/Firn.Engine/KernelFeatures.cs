@@ -26,8 +26,9 @@ public sealed record KernelFeature(string Name, FeatureNeed Need, string Meaning
 
 /// <summary>The probes behind `firn check`: each asks the kernel itself and changes nothing, in Firn's process or elsewhere.</summary>
 /// <remarks>
-/// Most probes make the call with arguments that can't succeed and look at which error comes first: an unknown call, flag or option is refused
-/// before its arguments are read. Where even that is not possible without a tracee or a network, the release in which it came decides.
+/// Most probes make the call with arguments that can't succeed and look at which error comes first: an unknown call, flag or option is
+/// refused before its arguments are read. Where even that is not possible without a tracee or a network, the release in which it came
+/// decides.
 /// </remarks>
 public static class KernelFeatures
 {
@@ -43,44 +44,100 @@ public static class KernelFeatures
     /// <summary>All features, the required ones first.</summary>
     public static IReadOnlyList<FeatureProbe> All { get; } =
     [
-        new("privilege", FeatureNeed.Required, "be allowed to look into other tasks (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)", () => Privilege.IsThere),
-        new("kcmp", FeatureNeed.Required, "tell whether two tasks share an object", () => Sys.Kcmp(Sys.GetPid(), Sys.GetPid(), KcmpType.KCMP_VM).Raw == 0),
+        new(
+            "privilege",
+            FeatureNeed.Required,
+            "be allowed to look into other tasks (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)",
+            () => Privilege.IsThere),
+        new(
+            "kcmp",
+            FeatureNeed.Required,
+            "tell whether two tasks share an object",
+            () => Sys.Kcmp(Sys.GetPid(), Sys.GetPid(), KcmpType.KCMP_VM).Raw == 0),
         new("map_files", FeatureNeed.Required, "reach files that are only mapped", () => Exists("/proc/self/map_files")),
         new("pagemap_scan", FeatureNeed.Required, "find the pages of a task", () => ScanPages(0)),
-        new("pidfd_getfd", FeatureNeed.Required, "take a descriptor out of a task", () => Answers(Kernel.Call(Sysno.pidfd_getfd, -1, -1, 0))),
-        new("clone3_set_tid", FeatureNeed.Required, "give tasks their pids back", () => Release >= new Version(5, 5) && Answers(Kernel.Call(Sysno.clone3, 0, 0))),
+        new(
+            "pidfd_getfd",
+            FeatureNeed.Required,
+            "take a descriptor out of a task",
+            () => Answers(Kernel.Call(Sysno.pidfd_getfd, -1, -1, 0))),
+        new(
+            "clone3_set_tid",
+            FeatureNeed.Required,
+            "give tasks their pids back",
+            () => Release >= new Version(5, 5) && Answers(Kernel.Call(Sysno.clone3, 0, 0))),
         new("ptrace_peeksiginfo", FeatureNeed.Required, "read pending signals", () => Since(3, 10) && Exists("/proc/self/timers")),
         new("sock_diag", FeatureNeed.Required, "ask about sockets", () => Opens(AF_NETLINK, SOCK_RAW, 4)),
         new("memfd", FeatureNeed.Required, "scratch memory shared with a task", () => Closed(Sys.MemfdCreate("firn-check", 1))),
         new("ns_pid", FeatureNeed.Required, "read the pids of a task in its own namespace", () => Contains("/proc/self/status", "NSpid:")),
         new("fdinfo_lock", FeatureNeed.Extra, "see file locks", FdinfoShowsLocks),
         new("mnt_id", FeatureNeed.Extra, "see on which mount a file is", () => Contains("/proc/self/fdinfo/0", "mnt_id:")),
-        new("timer_cr_ids", FeatureNeed.Extra, "give POSIX timers their ids back", () => !Sys.Prctl(PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 2).IsError),
+        new(
+            "timer_cr_ids",
+            FeatureNeed.Extra,
+            "give POSIX timers their ids back",
+            () => !Sys.Prctl(PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 2).IsError),
         new("timerfd", FeatureNeed.Extra, "restore the ticks of a timerfd", TimerfdTicks),
-        new("kcmp_epoll", FeatureNeed.Extra, "find the targets of an epoll", () => Sys.Kcmp(Sys.GetPid(), Sys.GetPid(), KcmpType.KCMP_EPOLL_TFD).Errno == Errno.EFAULT),
-        new("can_map_vdso", FeatureNeed.Extra, "map a vdso at a chosen address", () => Kernel.Call(Sysno.arch_prctl, 0x2003, 0).Errno == Errno.EEXIST),
-        new("get_rseq_conf", FeatureNeed.Extra, "read restartable-sequence registrations", () => Since(5, 13) && Answers(Kernel.Call(Sysno.rseq, 0, 0, 0, 0))),
+        new(
+            "kcmp_epoll",
+            FeatureNeed.Extra,
+            "find the targets of an epoll",
+            () => Sys.Kcmp(Sys.GetPid(), Sys.GetPid(), KcmpType.KCMP_EPOLL_TFD).Errno == Errno.EFAULT),
+        new(
+            "can_map_vdso",
+            FeatureNeed.Extra,
+            "map a vdso at a chosen address",
+            () => Kernel.Call(Sysno.arch_prctl, 0x2003, 0).Errno == Errno.EEXIST),
+        new(
+            "get_rseq_conf",
+            FeatureNeed.Extra,
+            "read restartable-sequence registrations",
+            () => Since(5, 13) && Answers(Kernel.Call(Sysno.rseq, 0, 0, 0, 0))),
         new("pagemap_scan_guard_pages", FeatureNeed.Extra, "see guard pages (MADV_GUARD_INSTALL)", () => ScanPages(0x100)),
         new("seccomp_suspend", FeatureNeed.Extra, "work on a task under seccomp", () => Since(4, 3) && Exists("/proc/sys/kernel/seccomp")),
-        new("seccomp_filters", FeatureNeed.Extra, "read seccomp filters", () => Since(4, 4) && Exists("/proc/sys/kernel/seccomp/actions_avail")),
+        new(
+            "seccomp_filters",
+            FeatureNeed.Extra,
+            "read seccomp filters",
+            () => Since(4, 4) && Exists("/proc/sys/kernel/seccomp/actions_avail")),
         new("mem_dirty_track", FeatureNeed.Extra, "soft-dirty tracking of changed pages", () => SmapsFlags(" sd")),
         new("uffd", FeatureNeed.Extra, "userfaultfd", () => Closed(Kernel.Call(Sysno.userfaultfd, 0x80001))),
         new("uffd-noncoop", FeatureNeed.Extra, "userfaultfd events of fork, remap and unmap", UserfaultEvents),
-        new("aio_remap", FeatureNeed.Extra, "move the ring of asynchronous I/O", () => Since(3, 18) && Answers(Kernel.Call(Sysno.io_setup, 0, 0))),
+        new(
+            "aio_remap",
+            FeatureNeed.Extra,
+            "move the ring of asynchronous I/O",
+            () => Since(3, 18) && Answers(Kernel.Call(Sysno.io_setup, 0, 0))),
         new("memfd_hugetlb", FeatureNeed.Extra, "memfd of huge pages", () => Closed(Sys.MemfdCreate("firn-check", 5))),
         new("openat2", FeatureNeed.Extra, "open below a root", () => Answers(Kernel.Call(Sysno.openat2, -1, 0, 0, 0))),
-        new("sk_ns", FeatureNeed.Extra, "the network namespace of a socket", () => OnSocket(AF_INET, fd => Closed(Kernel.Call(Sysno.ioctl, fd, 0x894C, 0)))),
-        new("sk_unix_file", FeatureNeed.Extra, "the file of a unix socket", () => OnSocket(AF_UNIX, fd => Kernel.Call(Sysno.ioctl, fd, 0x89E0, 0).Errno == Errno.ENOENT)),
+        new(
+            "sk_ns",
+            FeatureNeed.Extra,
+            "the network namespace of a socket",
+            () => OnSocket(AF_INET, fd => Closed(Kernel.Call(Sysno.ioctl, fd, 0x894C, 0)))),
+        new(
+            "sk_unix_file",
+            FeatureNeed.Extra,
+            "the file of a unix socket",
+            () => OnSocket(AF_UNIX, fd => Kernel.Call(Sysno.ioctl, fd, 0x89E0, 0).Errno == Errno.ENOENT)),
         new("net_diag_raw", FeatureNeed.Extra, "ask about raw sockets", RawSocketDiag),
         new("tcp_half_closed", FeatureNeed.Extra, "restore half-closed TCP connections", () => Since(4, 18)),
         new("sockopt_buf_lock", FeatureNeed.Extra, "read locked socket buffers", () => Since(5, 15)),
-        new("ipv6_freebind", FeatureNeed.Extra, "bind IPv6 addresses that are not there yet", () => Since(4, 15) && Exists("/proc/net/if_inet6")),
+        new(
+            "ipv6_freebind",
+            FeatureNeed.Extra,
+            "bind IPv6 addresses that are not there yet",
+            () => Since(4, 15) && Exists("/proc/net/if_inet6")),
         new("pidfd_store", FeatureNeed.Extra, "hold a task by a descriptor", () => Closed(Sys.PidfdOpen(Sys.GetPid()))),
         new("userns", FeatureNeed.Extra, "user namespaces", () => Exists("/proc/self/ns/user")),
         new("cgroupns", FeatureNeed.Extra, "cgroup namespaces", () => Exists("/proc/self/ns/cgroup")),
         new("timens", FeatureNeed.Extra, "time namespaces", () => Exists("/proc/self/ns/time_for_children")),
         new("loginuid", FeatureNeed.Extra, "the login uid of a task", () => Exists("/proc/self/loginuid")),
-        new("apparmor_stacking", FeatureNeed.Extra, "stacked AppArmor profiles", () => Contains("/sys/kernel/security/apparmor/features/domain/stack", "yes")),
+        new(
+            "apparmor_stacking",
+            FeatureNeed.Extra,
+            "stacked AppArmor profiles",
+            () => Contains("/sys/kernel/security/apparmor/features/domain/stack", "yes")),
         new("tun", FeatureNeed.Extra, "tun devices", () => Openable("/dev/net/tun")),
         new("tun_ns", FeatureNeed.Extra, "the network namespace of a tun device", () => Since(5, 5) && Openable("/dev/net/tun")),
         new("nsid", FeatureNeed.Extra, "ids of network namespaces", () => Since(4, 0) && Exists("/proc/self/ns/net")),
@@ -90,7 +147,11 @@ public static class KernelFeatures
         new("nftables", FeatureNeed.Extra, "netfilter tables", () => Opens(AF_NETLINK, SOCK_RAW, 12)),
         new("network_lock_nftables", FeatureNeed.Extra, "lock the network by nftables", () => Opens(AF_NETLINK, SOCK_RAW, 12)),
         new("has_ipt_legacy", FeatureNeed.Extra, "legacy iptables", () => Exists("/proc/net/ip_tables_names")),
-        new("move_mount_set_group", FeatureNeed.Extra, "put mounts into sharing groups", () => Kernel.Call(Sysno.move_mount, -1, 0, -1, 0, 0x100).Errno is Errno.EFAULT or Errno.EBADF),
+        new(
+            "move_mount_set_group",
+            FeatureNeed.Extra,
+            "put mounts into sharing groups",
+            () => Kernel.Call(Sysno.move_mount, -1, 0, -1, 0, 0x100).Errno is Errno.EFAULT or Errno.EBADF),
         new("overlayfs_maps", FeatureNeed.Extra, "true files behind mappings on overlayfs", () => Since(6, 8)),
         new("breakpoints", FeatureNeed.Extra, "hardware breakpoints", () => !Contains("/proc/cpuinfo", "no_hw_breakpoint")),
         new("autofs", FeatureNeed.Experimental, "automounter", () => Contains("/proc/filesystems", "autofs")),
@@ -134,7 +195,8 @@ public static class KernelFeatures
             .Any(line => line.StartsWith("VmFlags:", StringComparison.Ordinal) && line.Contains(flag, StringComparison.Ordinal));
     }
 
-    private static bool Opens(int family, int type, int protocol) => Closed(Kernel.Call(Sysno.socket, family, type | SOCK_CLOEXEC, protocol));
+    private static bool Opens(int family, int type, int protocol)
+        => Closed(Kernel.Call(Sysno.socket, family, type | SOCK_CLOEXEC, protocol));
 
     private static bool OnSocket(int family, Func<int, bool> ask)
     {

@@ -3,7 +3,9 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Engine;
 
-/// <summary>What Firn must be allowed to do, asked before anything is begun: otherwise it would fail somewhere in the midst, by a bare EPERM.</summary>
+/// <summary>
+/// What Firn must be allowed to do, asked before anything is begun: otherwise it would fail somewhere in the midst, by a bare EPERM.
+/// </summary>
 internal static class Privilege
 {
     private const int CAP_SYS_ADMIN = 21;
@@ -18,7 +20,8 @@ internal static class Privilege
     {
         if (!IsThere)
         {
-            throw new CheckpointException("firn is not allowed to look into other tasks: it has neither CAP_CHECKPOINT_RESTORE nor CAP_SYS_ADMIN; run it as root")
+            throw new CheckpointException(
+                "firn is not allowed to look into other tasks: it has neither CAP_CHECKPOINT_RESTORE nor CAP_SYS_ADMIN; run it as root")
             {
                 Phase = phase,
             };

@@ -76,7 +76,8 @@ public static unsafe class FileContent
     /// which it can be mapped elsewhere: mappings then look as if inherited by fork.
     /// </summary>
     /// <param name="size">Its size in bytes.</param>
-    /// <exception cref="LinuxException">mmap(2) failed, or /proc/self/map_files can't be used: that takes CAP_CHECKPOINT_RESTORE.</exception>
+    /// <exception cref="LinuxException">mmap(2) failed, or /proc/self/map_files can't be used: that takes
+    /// CAP_CHECKPOINT_RESTORE.</exception>
     public static Fd MakeSharedAnonymous(long size)
     {
         long length = (size + Kernel.PageSize - 1) & -Kernel.PageSize;

@@ -3,7 +3,9 @@ using Firn.Linux.Abi;
 
 namespace Firn.Linux;
 
-/// <summary>System calls with C#'s types, one method a call. What can fail in the ordinary course gives a <see cref="SysResult"/>.</summary>
+/// <summary>
+/// System calls with C#'s types, one method a call. What can fail in the ordinary course gives a <see cref="SysResult"/>.
+/// </summary>
 public static partial class Sys
 {
     /// <summary>Opens a file and throws if that fails.</summary>
@@ -17,7 +19,9 @@ public static partial class Sys
     /// <summary>close(2) of a bare number.</summary>
     public static SysResult Close(int fd) => Kernel.Call(Sysno.close, fd);
 
-    /// <summary>close_range(2) with CLOSE_RANGE_CLOEXEC: what this process executes from now on inherits none of these descriptors.</summary>
+    /// <summary>
+    /// close_range(2) with CLOSE_RANGE_CLOEXEC: what this process executes from now on inherits none of these descriptors.
+    /// </summary>
     public static SysResult CloseOnExec(int first, int last) => Kernel.Call(Sysno.close_range, first, last, 4);
 
     /// <summary>fcntl(2) with a number as argument.</summary>

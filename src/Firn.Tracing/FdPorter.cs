@@ -6,8 +6,9 @@ namespace Firn.Tracing;
 /// <summary>Hands descriptors of Firn's into a frozen process, for the length of a batch.</summary>
 /// <remarks>
 /// A socket pair is made in the task, Firn takes one end by pidfd_getfd(2), and sends each descriptor by SCM_RIGHTS (unix(7)). In order:
-/// <see cref="QueueOpen"/>, run, <see cref="Send"/>, <see cref="QueueReceive"/>, the calls that use what it returns, <see cref="QueueClose"/>,
-/// run. Receiving, use and closing are one batch, so that a task whose tracer dies still closes all of them by itself.
+/// <see cref="QueueOpen"/>, run, <see cref="Send"/>, <see cref="QueueReceive"/>, the calls that use what it returns,
+/// <see cref="QueueClose"/>, run. Receiving, use and closing are one batch, so that a task whose tracer dies still closes all of them by
+/// itself.
 /// </remarks>
 public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
 {
@@ -30,7 +31,10 @@ public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
     {
         Span<byte> address = stackalloc byte[128];
         SysResult result = Sys.GetSockName(socket, address, out int length);
-        return !result.IsError && length > AbstractNameOffset + NamePrefix.Length && address[0] == (byte)SocketFamily.AF_UNIX && address[2] == 0
+        return !result.IsError
+            && length > AbstractNameOffset + NamePrefix.Length
+            && address[0] == (byte)SocketFamily.AF_UNIX
+            && address[2] == 0
             && address[AbstractNameOffset..length].StartsWith(NamePrefix);
     }
 

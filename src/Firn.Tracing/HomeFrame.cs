@@ -19,7 +19,8 @@ internal static class HomeFrame
     private const uint Magic2 = 0x46505845;
     private const ulong FlagsXstateAndStrictSs = 7;
 
-    // No way of use of an alternate stack (sigaltstack(2)): the kernel finds it invalid, ignores that, and leaves the thread's own as it is.
+    // No way of use of an alternate stack (sigaltstack(2)): the kernel finds it invalid, ignores that, and leaves the thread's own as it
+    // is.
     private const uint InvalidStackFlags = 0x40;
 
     /// <summary>Bytes that a frame takes, from A on.</summary>
@@ -39,7 +40,12 @@ internal static class HomeFrame
     /// <param name="extendedState">The extended state as found.</param>
     /// <param name="signalMask">The signal mask as found.</param>
     public static void Write(
-        Span<byte> target, RemotePtr address, RemotePtr trampoline, in UserRegs registers, ReadOnlySpan<byte> extendedState, ulong signalMask)
+        Span<byte> target,
+        RemotePtr address,
+        RemotePtr trampoline,
+        in UserRegs registers,
+        ReadOnlySpan<byte> extendedState,
+        ulong signalMask)
     {
         target[..Size(extendedState.Length)].Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(target, trampoline.Value);

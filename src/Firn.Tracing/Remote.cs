@@ -13,7 +13,15 @@ public sealed class Remote
     private bool away;
 
     internal Remote(
-        Tracee tracee, Scratch scratch, in UserRegs home, RemotePtr frame, int frameOffset, ScratchArea batchArea, Signal endSignal, int processId, int threadId)
+        Tracee tracee,
+        Scratch scratch,
+        in UserRegs home,
+        RemotePtr frame,
+        int frameOffset,
+        ScratchArea batchArea,
+        Signal endSignal,
+        int processId,
+        int threadId)
     {
         Tracee = tracee;
         Scratch = scratch;
@@ -32,8 +40,10 @@ public sealed class Remote
     /// <param name="batchSize">Bytes for the calls of a batch and what they point to.</param>
     /// <param name="processId">Its process id as its own pid namespace sees it.</param>
     /// <param name="threadId">Its thread id, so seen.</param>
-    /// <param name="endSignal">The signal by which its batches end: one that is ignored unless caught, and is not to be pending in it.</param>
-    public static Remote ForNewTask(Tracee tracee, Scratch scratch, int batchSize, int processId, int threadId, Signal endSignal = Signal.SIGURG)
+    /// <param name="endSignal">The signal by which its batches end: one that is ignored unless caught, and is not to be pending in
+    /// it.</param>
+    public static Remote ForNewTask(
+        Tracee tracee, Scratch scratch, int batchSize, int processId, int threadId, Signal endSignal = Signal.SIGURG)
     {
         const int MarkSize = 128;
         ScratchArea mark = scratch.Allocate(MarkSize);
@@ -100,17 +110,21 @@ public sealed class Remote
         while (true)
         {
             WaitStatus status = Tracee.WaitForStop();
-            if (BinaryPrimitives.ReadUInt64LittleEndian(Scratch.Local(endMarkOffset, 8)) != 0 && status.IsSignalStop && status.StopSignal == EndSignal)
+            if (BinaryPrimitives.ReadUInt64LittleEndian(Scratch.Local(endMarkOffset, 8)) != 0
+                && status.IsSignalStop
+                && status.StopSignal == EndSignal)
             {
                 return;
             }
 
-            if (status.IsSignalStop && status.StopSignal is Signal.SIGSEGV or Signal.SIGBUS or Signal.SIGILL or Signal.SIGFPE or Signal.SIGSYS)
+            if (status.IsSignalStop
+                && status.StopSignal is Signal.SIGSEGV or Signal.SIGBUS or Signal.SIGILL or Signal.SIGFPE or Signal.SIGSYS)
             {
                 throw new TraceeLostException(Tracee.Tid, $"{status.StopSignal} in a remote batch, at 0x{Tracee.GetRegisters().rip:x}");
             }
 
-            // A stray end signal, ignored by default, is swallowed; a group-stop's extra trap or a late PTRACE_INTERRUPT means nothing here.
+            // A stray end signal, ignored by default, is swallowed; a group-stop's extra trap or a late PTRACE_INTERRUPT means nothing
+            // here.
             Tracee.Resume();
         }
     }

@@ -31,7 +31,9 @@ public readonly struct RemoteArgument
         IsSlot = isSlot;
     }
 
-    /// <summary>The word that lies at an address in the tracee when the call is made: what an earlier call of the batch wrote there.</summary>
+    /// <summary>
+    /// The word that lies at an address in the tracee when the call is made: what an earlier call of the batch wrote there.
+    /// </summary>
     public static RemoteArgument At(RemotePtr address) => new(address.Value, true);
 
     internal ulong Value { get; }
@@ -167,7 +169,9 @@ public sealed class RemoteBatch
         return buffer;
     }
 
-    /// <summary>Queues work of Firn's own for after the run: reading results out of slots and buffers. Not run if the batch fails.</summary>
+    /// <summary>
+    /// Queues work of Firn's own for after the run: reading results out of slots and buffers. Not run if the batch fails.
+    /// </summary>
     public void Then(Action completion) => completions.Add(completion);
 
     /// <summary>Whether these calls and bytes, in as many buffers, still fit.</summary>
@@ -231,7 +235,14 @@ public sealed class RemoteBatch
     }
 
     private Slot Queue(
-        Sysno nr, int flags, RemoteArgument a0, RemoteArgument a1, RemoteArgument a2, RemoteArgument a3, RemoteArgument a4, RemoteArgument a5)
+        Sysno nr,
+        int flags,
+        RemoteArgument a0,
+        RemoteArgument a1,
+        RemoteArgument a2,
+        RemoteArgument a3,
+        RemoteArgument a4,
+        RemoteArgument a5)
     {
         if (Free < Executor.RecordSize)
         {

@@ -71,7 +71,9 @@ public sealed class RemoteProcess : IDisposable
     /// <summary>Its threads, in the order given: each can make calls.</summary>
     public IReadOnlyList<Remote> Threads => threads;
 
-    /// <summary>Whether the process has a trampoline home. Where it has none, the two single calls in and the one out are not covered.</summary>
+    /// <summary>
+    /// Whether the process has a trampoline home. Where it has none, the two single calls in and the one out are not covered.
+    /// </summary>
     public bool HasWayHome => entry.Trampoline.Value != 0 && entry.StackBottom.Value != 0;
 
     // The frame's place on the stack, above some room for a handler that might run on it.
@@ -91,7 +93,8 @@ public sealed class RemoteProcess : IDisposable
             if (IsOnWayHome(request.Mappings, request.Threads))
             {
                 throw new TraceeBusyException(
-                    request.Pid, "it is still on its way home from an earlier visit; it was let go, and will be there in a moment: try again");
+                    request.Pid,
+                    "it is still on its way home from an earlier visit; it was let go, and will be there in a moment: try again");
             }
 
             processes.Add(process);
@@ -163,12 +166,15 @@ public sealed class RemoteProcess : IDisposable
             }
         }
 
-        return threads.Any(thread => places.Exists(place => IsIn(place, thread.Found!.Registers.rsp) || IsIn(place, thread.Found.Registers.rip)));
+        return threads.Any(
+            thread => places.Exists(place => IsIn(place, thread.Found!.Registers.rsp) || IsIn(place, thread.Found.Registers.rip)));
 
         static bool IsIn((ulong Start, ulong End) place, ulong address) => address >= place.Start && address < place.End;
     }
 
-    /// <summary>Goes out of the process: threads have their registers and masks as found, and the scratch is unmapped. They stay stopped.</summary>
+    /// <summary>
+    /// Goes out of the process: threads have their registers and masks as found, and the scratch is unmapped. They stay stopped.
+    /// </summary>
     /// <exception cref="TraceeLostException">The process is gone.</exception>
     public void Leave()
     {
@@ -233,7 +239,8 @@ public sealed class RemoteProcess : IDisposable
         scratchFd = (int)Require(call!.Finish(), "memfd_create(firn-scratch)");
         int areas = (frameSize + BelowFrame + ThreadBatchSize + 128) * request.Threads.Count;
         int size = (Kernel.PageSize + areas + MainBatchSize + Kernel.PageSize - 1) & ~(Kernel.PageSize - 1);
-        Scratch = Scratch.Adopt(new Fd(Sys.PidfdGetFd(request.PidFd.Number, scratchFd).OrThrow($"pidfd_getfd({Pid}, {scratchFd})").Int32), size);
+        Scratch = Scratch.Adopt(
+            new Fd(Sys.PidfdGetFd(request.PidFd.Number, scratchFd).OrThrow($"pidfd_getfd({Pid}, {scratchFd})").Int32), size);
         call = Single(null, Sysno.mmap, 0, (ulong)size, 7, 1, (ulong)scratchFd, 0).Start();
     }
 
@@ -267,7 +274,11 @@ public sealed class RemoteProcess : IDisposable
 
         if (HasWayHome && !wasPopulated)
         {
-            batch.Try(Sysno.madvise, entry.StackBottom, (stackBytes.Length + Kernel.PageSize - 1) & -Kernel.PageSize, (int)MemoryAdvice.MADV_DONTNEED);
+            batch.Try(
+                Sysno.madvise,
+                entry.StackBottom,
+                (stackBytes.Length + Kernel.PageSize - 1) & -Kernel.PageSize,
+                (int)MemoryAdvice.MADV_DONTNEED);
         }
 
         batch.Start("enter");

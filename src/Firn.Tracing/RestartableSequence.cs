@@ -7,9 +7,9 @@ namespace Firn.Tracing;
 
 /// <summary>A restartable sequence that a thread is within when it is stopped: rseq(2).</summary>
 /// <remarks>
-/// Code that runs elsewhere in the thread, as a batch does, makes the kernel forget that the thread is within one: it would go on, on another
-/// CPU perhaps, without being restarted. So the thread is made to abort the sequence, which the kernel may do at any time and the program
-/// must expect. Kernel: kernel/rseq.c, rseq_ip_fixup().
+/// Code that runs elsewhere in the thread, as a batch does, makes the kernel forget that the thread is within one: it would go on, on
+/// another CPU perhaps, without being restarted. So the thread is made to abort the sequence, which the kernel may do at any time and the
+/// program must expect. Kernel: kernel/rseq.c, rseq_ip_fixup().
 /// </remarks>
 public static class RestartableSequence
 {

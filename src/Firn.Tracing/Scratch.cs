@@ -10,7 +10,9 @@ namespace Firn.Tracing;
 public readonly record struct ScratchArea(RemotePtr Address, int Offset, int Length);
 
 /// <summary>Memory that Firn shares with the tasks it works on: the executor, and the lists that it walks.</summary>
-/// <remarks>One memfd, mapped by both sides: records, arguments and results cross without a system call. Its first page holds the code.</remarks>
+/// <remarks>
+/// One memfd, mapped by both sides: records, arguments and results cross without a system call. Its first page holds the code.
+/// </remarks>
 public sealed partial class Scratch : IDisposable
 {
     /// <summary>The name of the memfd, by which a scratch that a killed Firn left behind is recognised.</summary>

@@ -105,7 +105,14 @@ public static partial class Seed
 
         RemotePtr instruction = EntryPoints.FindSystemCall(remote.Tracee.Tid, vdso);
         long result = new SingleCall(
-            remote.Tracee, remote.Tracee.GetRegisters(), instruction, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size)
+            remote.Tracee,
+            remote.Tracee.GetRegisters(),
+            instruction,
+            RemotePtr.Null,
+            null,
+            Sysno.munmap,
+            scratch.Address.Value,
+            (ulong)scratch.Size)
             .Make();
         if (result < 0)
         {

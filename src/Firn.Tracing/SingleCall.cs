@@ -2,8 +2,12 @@ using Firn.Linux.Abi;
 
 namespace Firn.Tracing;
 
-/// <summary>One system call by ptrace alone, through an instruction that the task has anyway: the way in, before there is a scratch.</summary>
-/// <remarks>In three steps, so that those of many tasks run side by side: <see cref="Start"/>, <see cref="PassEntry"/>, <see cref="Finish"/>.</remarks>
+/// <summary>
+/// One system call by ptrace alone, through an instruction that the task has anyway: the way in, before there is a scratch.
+/// </summary>
+/// <remarks>
+/// In three steps, so that those of many tasks run side by side: <see cref="Start"/>, <see cref="PassEntry"/>, <see cref="Finish"/>.
+/// </remarks>
 internal sealed class SingleCall
 {
     private readonly Tracee tracee;
@@ -19,7 +23,13 @@ internal sealed class SingleCall
     /// <param name="nr">The call's number.</param>
     /// <param name="arguments">Up to six arguments.</param>
     public SingleCall(
-        Tracee tracee, in UserRegs from, RemotePtr instruction, RemotePtr stackPointer, ulong? mask, Sysno nr, params ReadOnlySpan<ulong> arguments)
+        Tracee tracee,
+        in UserRegs from,
+        RemotePtr instruction,
+        RemotePtr stackPointer,
+        ulong? mask,
+        Sysno nr,
+        params ReadOnlySpan<ulong> arguments)
     {
         this.tracee = tracee;
         this.mask = mask;

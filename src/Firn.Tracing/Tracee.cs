@@ -30,7 +30,8 @@ public sealed partial class Tracee
     public Signal StoppedBy { get; private set; }
 
     /// <summary>Attaches without stopping the thread.</summary>
-    /// <returns>The tracee, or null with the error: ESRCH when the thread is gone, EPERM when it may not be traced or has a tracer.</returns>
+    /// <returns>The tracee, or null with the error: ESRCH when the thread is gone, EPERM when it may not be traced or has a
+    /// tracer.</returns>
     public static Tracee? TrySeize(int tid, PtraceOptions options, out Errno errno)
     {
         SysResult result = Sys.Ptrace(PtraceRequest.PTRACE_SEIZE, tid, 0, (nint)options);
@@ -52,8 +53,9 @@ public sealed partial class Tracee
 
     /// <summary>Waits until the tracee has stopped.</summary>
     /// <remarks>
-    /// Whatever else this thread traces is taken note of meanwhile. It must be: the end of a thread group's leader is told only once the ends
-    /// of all other threads have been waited for (kernel/exit.c, delay_group_leader), so waiting for a killed leader alone would never end.
+    /// Whatever else this thread traces is taken note of meanwhile. It must be: the end of a thread group's leader is told only once the
+    /// ends of all other threads have been waited for (kernel/exit.c, delay_group_leader), so waiting for a killed leader alone would never
+    /// end.
     /// </remarks>
     /// <exception cref="TraceeLostException">It is gone instead.</exception>
     public WaitStatus WaitForStop()
@@ -106,7 +108,8 @@ public sealed partial class Tracee
         => Check(Sys.Ptrace(request, Tid, 0, (nint)signal), "resume");
 
     /// <summary>Sets the options of a tracee that is stopped.</summary>
-    public void SetOptions(PtraceOptions options) => Check(Sys.Ptrace(PtraceRequest.PTRACE_SETOPTIONS, Tid, 0, (nint)options), "set options");
+    public void SetOptions(PtraceOptions options)
+        => Check(Sys.Ptrace(PtraceRequest.PTRACE_SETOPTIONS, Tid, 0, (nint)options), "set options");
 
     /// <summary>Detaches a tracee that is stopped; it runs on from the registers that it has. A tracee that is gone is no error.</summary>
     /// <param name="signal">A signal to deliver, or none.</param>
@@ -159,7 +162,8 @@ public sealed partial class Tracee
     }
 
     /// <summary>Sets the mask of blocked signals.</summary>
-    public void SetSignalMask(ulong mask) => Check(Sys.Ptrace(PtraceRequest.PTRACE_SETSIGMASK, Tid, sizeof(ulong), ref mask), "set signal mask");
+    public void SetSignalMask(ulong mask)
+        => Check(Sys.Ptrace(PtraceRequest.PTRACE_SETSIGMASK, Tid, sizeof(ulong), ref mask), "set signal mask");
 
     /// <summary>Reads the rseq registration of the thread; a null pointer when it has none.</summary>
     public RseqConfiguration GetRseqConfiguration()

@@ -3,7 +3,9 @@ using System.Runtime.ExceptionServices;
 namespace Firn.Tracing;
 
 /// <summary>The one thread that seizes, waits for and lets go all tracees.</summary>
-/// <remarks>ptrace(2) belongs to the thread that attached: any other gets ESRCH. So the work of a dump or restore runs here whole.</remarks>
+/// <remarks>
+/// ptrace(2) belongs to the thread that attached: any other gets ESRCH. So the work of a dump or restore runs here whole.
+/// </remarks>
 public static class TracerThread
 {
     /// <summary>Runs work on a fresh thread made for it alone and gives its result; an exception passes through as it was.</summary>

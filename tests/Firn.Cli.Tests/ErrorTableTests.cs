@@ -71,7 +71,7 @@ public sealed partial class ErrorTableTests
     private static partial Regex Image();
 
     /// <summary>A row of the list of descriptors that are known by name, and refused.</summary>
-    [GeneratedRegex("""^        \((?:"[^"]*"|SocketFamily\.\w+), "([^"]*)", """, RegexOptions.Multiline)]
+    [GeneratedRegex("""^        \(\s*(?:"[^"]*"|SocketFamily\.\w+),\s*"([^"]*)",""", RegexOptions.Multiline)]
     private static partial Regex Listed();
 
     [GeneratedRegex("""^\| `([^`]+)` \|""", RegexOptions.Multiline)]

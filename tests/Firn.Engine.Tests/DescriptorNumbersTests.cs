@@ -16,7 +16,8 @@ public sealed class DescriptorNumbersTests
     [Fact]
     public void A_region_that_does_not_fit_below_the_limit_is_refused()
     {
-        CheckpointException refusal = Assert.Throws<CheckpointException>(() => DescriptorNumbers.FirstOfRegion([1020], needed: 10, limit: 1024));
+        CheckpointException refusal = Assert.Throws<CheckpointException>(
+            () => DescriptorNumbers.FirstOfRegion([1020], needed: 10, limit: 1024));
         Assert.Contains("1020", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("1024", refusal.Message, StringComparison.Ordinal);
     }

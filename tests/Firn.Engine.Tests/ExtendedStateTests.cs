@@ -10,12 +10,31 @@ namespace Firn.Engine.Tests;
 /// <summary>Registers between the kernel's form and the message: not one bit may be lost.</summary>
 public sealed class ExtendedStateTests
 {
-    // As an Intel server processor has it, with MPX and AMX; and a made-up one that packs the same in another order, with what CRIU doesn't know.
+    // As an Intel server processor has it, with MPX and AMX; and a made-up one that packs the same in another order, with what CRIU doesn't
+    // know.
     private static readonly XsaveLayout Intel = new(
-        11008, (2, 576, 256), (3, 960, 64), (4, 1024, 64), (5, 1088, 64), (6, 1152, 512), (7, 1664, 1024), (9, 2688, 8), (17, 2752, 64), (18, 2816, 8192));
+        11008,
+        (2, 576, 256),
+        (3, 960, 64),
+        (4, 1024, 64),
+        (5, 1088, 64),
+        (6, 1152, 512),
+        (7, 1664, 1024),
+        (9, 2688, 8),
+        (17, 2752, 64),
+        (18, 2816, 8192));
 
     private static readonly XsaveLayout Other = new(
-        10880, (2, 576, 256), (5, 832, 64), (6, 896, 512), (7, 1408, 1024), (9, 2432, 8), (3, 2496, 64), (4, 2560, 64), (17, 2624, 64), (18, 2688, 8192));
+        10880,
+        (2, 576, 256),
+        (5, 832, 64),
+        (6, 896, 512),
+        (7, 1408, 1024),
+        (9, 2432, 8),
+        (3, 2496, 64),
+        (4, 2560, 64),
+        (17, 2624, 64),
+        (18, 2688, 8192));
 
     public static IEnumerable<TheoryDataRow<int>> Seeds => Enumerable.Range(1, 20).Select(seed => new TheoryDataRow<int>(seed));
 
@@ -51,7 +70,10 @@ public sealed class ExtendedStateTests
     {
         UserX86FpregsEntry message = ExtendedState.ToMessage(RandomArea(Intel, 1), Intel);
         var small = new XsaveLayout(832, (2, 576, 256));
-        Assert.Contains("AVX-512", Assert.Throws<CheckpointException>(() => ExtendedState.ToArea(WithOnly(message, 1 << 5 | 7), small)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "AVX-512",
+            Assert.Throws<CheckpointException>(() => ExtendedState.ToArea(WithOnly(message, 1 << 5 | 7), small)).Message,
+            StringComparison.Ordinal);
         Assert.Equal(832, ExtendedState.ToArea(WithOnly(message, 7), small).Length);
     }
 

@@ -24,7 +24,8 @@ public sealed class EnteringTests
                 tracee.WaitForStop();
                 tracee.Capture();
                 using Fd pidFd = new(Sys.PidfdOpen(pid).OrThrow("pidfd_open").Int32);
-                RemoteProcess process = RemoteProcess.Enter([new EntryRequest(pid, pidFd, Maps.Read(pid), ProcStatus.Read(pid), [tracee], pid, [pid], [])])[0];
+                RemoteProcess process = RemoteProcess.Enter(
+                    [new EntryRequest(pid, pidFd, Maps.Read(pid), ProcStatus.Read(pid), [tracee], pid, [pid], [])])[0];
                 RemoteBatch batch = process.Threads[0].Batch;
                 Slot self = batch.Call(Sysno.getpid);
                 Slot duplicate = batch.Call(Sysno.dup, 0);
@@ -77,7 +78,9 @@ public sealed class EnteringTests
     // Not a child of this process: the runtime's own Process class takes ptrace stops of its children for exits.
     private static int StartOrphan(string command)
     {
-        var start = new ProcessStartInfo("/bin/sh", ["-c", $"{command} </dev/null >/dev/null 2>&1 & echo $!"]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(
+            "/bin/sh", ["-c", $"{command} </dev/null >/dev/null 2>&1 & echo $!"])
+        { RedirectStandardOutput = true };
         using Process shell = Process.Start(start)!;
         int pid = int.Parse(shell.StandardOutput.ReadToEnd(), System.Globalization.CultureInfo.InvariantCulture);
         shell.WaitForExit();

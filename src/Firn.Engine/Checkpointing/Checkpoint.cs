@@ -33,7 +33,11 @@ internal static class Checkpoint
         {
             return work();
         }
-        catch (Exception exception) when (exception is TraceeLostException or LinuxException or RemoteCallException or CheckpointException { Errno: Errno.ESRCH or Errno.ENOENT })
+        catch (Exception exception) when (exception
+            is TraceeLostException
+            or LinuxException
+            or RemoteCallException
+            or CheckpointException { Errno: Errno.ESRCH or Errno.ENOENT })
         {
             int gone = exception is TraceeLostException lost ? lost.Tid : tree?.Tasks.Find(IsGone)?.Pid ?? 0;
             if (gone == 0 && exception is not LinuxException { Errno: Errno.ESRCH or Errno.ENOENT })
@@ -43,7 +47,8 @@ internal static class Checkpoint
 
             string who = gone == 0 ? "a task" : $"task {gone}";
             throw new CheckpointException(
-                $"{who} of the tree was killed or ended while it was being dumped, so nothing was saved; dump what is left, if it is of use ({exception.Message})",
+                $"{who} of the tree was killed or ended while it was being dumped, so nothing was saved; dump what is left, if it is of "
+                    + $"use ({exception.Message})",
                 exception)
             {
                 Phase = tree is null ? "freeze" : "dump",

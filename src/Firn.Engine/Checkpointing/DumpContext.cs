@@ -28,7 +28,9 @@ internal sealed class DumpContext
     /// <summary>Counts of pages.</summary>
     public PageStatistics PageStatistics { get; } = new();
 
-    /// <summary>Files that were written so far into the images directory, by name relative to it: taken away should the dump fail.</summary>
+    /// <summary>
+    /// Files that were written so far into the images directory, by name relative to it: taken away should the dump fail.
+    /// </summary>
     public List<string> WrittenFiles { get; } = [];
 
     /// <summary>Tells how far the dump has come; null in an examination.</summary>

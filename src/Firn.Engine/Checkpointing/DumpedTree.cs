@@ -5,7 +5,9 @@ using Firn.Linux.Abi;
 namespace Firn.Engine.Checkpointing;
 
 /// <summary>A tree whose state is saved: its memory on disk, its messages ready to be written.</summary>
-/// <remarks>Disposed before it is published, it takes away every file that it has written: an image set is complete or it isn't there.</remarks>
+/// <remarks>
+/// Disposed before it is published, it takes away every file that it has written: an image set is complete or it isn't there.
+/// </remarks>
 internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposable
 {
     private const string Inventory = "inventory.img";

@@ -33,7 +33,11 @@ internal static class Examination
             if (task.IsZombie && task.Threads.Exists(thread => thread.Tid != task.Pid))
             {
                 context.Problems.Add(
-                    "dead-leader", task.Pid, "thread group", "its leader has exited while other threads run", "end the process, or let its threads end first");
+                    "dead-leader",
+                    task.Pid,
+                    "thread group",
+                    "its leader has exited while other threads run",
+                    "end the process, or let its threads end first");
             }
 
             // Session and group 0: from outside of this pid namespace.
@@ -54,7 +58,11 @@ internal static class Examination
             else if (!IsInTree(context, group))
             {
                 context.Problems.Add(
-                    "process-group", task.Pid, $"process group {group}", "its leader has exited", "start the program in a group of its own");
+                    "process-group",
+                    task.Pid,
+                    $"process group {group}",
+                    "its leader has exited",
+                    "start the program in a group of its own");
             }
         }
     }
@@ -71,7 +79,8 @@ internal static class Examination
         ];
         foreach ((string what, Func<TaskKobjIdsEntry, uint> id) in objects)
         {
-            foreach (IGrouping<uint, DumpedTask> sharing in context.Tasks.Where(task => !task.IsZombie).GroupBy(task => id(task.Ids)).Where(group => group.Count() > 1))
+            foreach (IGrouping<uint, DumpedTask> sharing in context.Tasks.Where(task => !task.IsZombie).GroupBy(task => id(task.Ids))
+                .Where(group => group.Count() > 1))
             {
                 DumpedTask second = sharing.ElementAt(1);
                 context.Problems.Add(

@@ -217,7 +217,8 @@ internal static class Freeze
                 if (Sys.ClockNanoseconds(1) > deadline)
                 {
                     throw new CheckpointException(
-                        $"task {thread.Tid} does not stop: it sits in the kernel uninterruptibly (a vfork parent, or waiting for a device); "
+                        $"task {thread.Tid} does not stop: it sits in the kernel uninterruptibly (a vfork parent, or waiting for a "
+                            + "device); "
                         + "try again later, or with a longer --timeout")
                     {
                         Phase = "freeze",

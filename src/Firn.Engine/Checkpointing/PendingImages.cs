@@ -3,7 +3,9 @@ using Google.Protobuf;
 
 namespace Firn.Engine.Checkpointing;
 
-/// <summary>The messages of an image set under way, by file. Written at the end, so that the tree stands still no longer than it must.</summary>
+/// <summary>
+/// The messages of an image set under way, by file. Written at the end, so that the tree stands still no longer than it must.
+/// </summary>
 internal sealed class PendingImages
 {
     private readonly Dictionary<(ImageKind Kind, ulong Id), List<ImageEntry>> files = [];

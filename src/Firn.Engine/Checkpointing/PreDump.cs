@@ -47,7 +47,14 @@ internal static class PreDump
     {
         if (Sys.Kill(pid, Signal.None).Errno == Errno.ESRCH)
         {
-            throw new CheckpointException($"there is no process {pid}: it has ended, or runs in another pid namespace; `ps -e` lists those that can be named here") { Phase = "pre-dump", Pid = pid };
+            throw new CheckpointException(
+                $"there is no process {pid}: it has ended, or runs in another pid namespace; `ps -e` lists those that can be named "
+                    + $"here")
+            {
+                Phase =
+                    "pre-dump",
+                Pid = pid
+            };
         }
 
         // One's own ancestor can't be frozen and waited for: the dump would stop with it.

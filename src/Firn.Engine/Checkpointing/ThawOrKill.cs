@@ -3,7 +3,9 @@ using Firn.Engine.Tree;
 namespace Firn.Engine.Checkpointing;
 
 /// <summary>The fourth phase: the tree runs on, stays stopped, or ends, as asked.</summary>
-/// <remarks>Up to here a failure leaves the tree as it was found. What is killed was saved whole, in files that are already written.</remarks>
+/// <remarks>
+/// Up to here a failure leaves the tree as it was found. What is killed was saved whole, in files that are already written.
+/// </remarks>
 internal static class ThawOrKill
 {
     /// <summary>Ends the freeze.</summary>

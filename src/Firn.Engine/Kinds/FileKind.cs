@@ -27,7 +27,9 @@ internal abstract class FileKind
     {
     }
 
-    /// <summary>Fills the file's message in files.img (type and id are set) and adds other images to <see cref="DumpContext.Images"/>.</summary>
+    /// <summary>
+    /// Fills the file's message in files.img (type and id are set) and adds other images to <see cref="DumpContext.Images"/>.
+    /// </summary>
     public abstract void Dump(DumpContext context, OpenFile file, FileEntry entry);
 
     // ---- restore

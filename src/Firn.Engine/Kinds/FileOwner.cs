@@ -35,7 +35,8 @@ internal static class FileOwner
                 "file-owner-outside",
                 file.Owner.Pid,
                 file.Resource,
-                $"its signals (F_SETOWN) go to {(owner.PidType == FOwnerEx.F_OWNER_PGRP ? "process group" : "task")} {owner.Pid}, which is not in the tree",
+                $"its signals (F_SETOWN) go to {(owner.PidType == FOwnerEx.F_OWNER_PGRP ? "process group" : "task")} {owner.Pid}, which "
+                    + "is not in the tree",
                 "dump a tree that holds the owner too");
         }
     }

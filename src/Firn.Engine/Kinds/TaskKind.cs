@@ -22,7 +22,9 @@ internal abstract class TaskKind
     {
     }
 
-    /// <summary>Saves what a process has once: into its messages, what /proc and ptrace tell; by the batch, what only it can tell.</summary>
+    /// <summary>
+    /// Saves what a process has once: into its messages, what /proc and ptrace tell; by the batch, what only it can tell.
+    /// </summary>
     /// <param name="context">The dump.</param>
     /// <param name="task">The process. Not called for zombies.</param>
     /// <param name="batch">The leader's batch.</param>

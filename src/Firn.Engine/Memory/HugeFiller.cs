@@ -9,8 +9,8 @@ namespace Firn.Engine.Memory;
 /// <remarks>
 /// Reading into 2 MiB pages is three times as fast as into single ones, but MADV_HUGEPAGE can't be taken back: nothing but MADV_NOHUGEPAGE
 /// clears the flag, and sets another. So pages are read into a staging area that has the advice, and moved from there into mappings that
-/// have none: UFFDIO_MOVE (Linux 6.8) moves whole huge pages by their page-table entries, 256 MiB in 0.2 ms. Where that fails, or huge pages
-/// are off, pages are read in place.
+/// have none: UFFDIO_MOVE (Linux 6.8) moves whole huge pages by their page-table entries, 256 MiB in 0.2 ms. Where that fails, or huge
+/// pages are off, pages are read in place.
 /// </remarks>
 internal sealed class HugeFiller(TaskMemory memory, RemoteBatch batch, ulong staging, string purpose)
 {
@@ -45,8 +45,12 @@ internal sealed class HugeFiller(TaskMemory memory, RemoteBatch batch, ulong sta
     public List<SourceRun> TakeBlocks(PlannedVma vma, AddressRange range, List<SourceRun> runs)
     {
         VmaEntry entry = vma.Entry;
-        if (range.Length < BlockSize || vma.FillProtection != StagedProtection || !entry.Has(MapFlags.MAP_ANONYMOUS) || entry.Has(MapFlags.MAP_GROWSDOWN)
-            || entry.Has(MemoryAdvice.MADV_NOHUGEPAGE) || entry.Has(MemoryAdvice.MADV_HUGEPAGE) || memory.Task.Mm!.ThpDisabled || !IsOnRequest.Value)
+        if (range.Length < BlockSize || vma.FillProtection != StagedProtection
+            || !entry.Has(MapFlags.MAP_ANONYMOUS) || entry.Has(MapFlags.MAP_GROWSDOWN)
+            || entry.Has(MemoryAdvice.MADV_NOHUGEPAGE)
+                || entry.Has(MemoryAdvice.MADV_HUGEPAGE)
+                || memory.Task.Mm!.ThpDisabled
+                || !IsOnRequest.Value)
         {
             return runs;
         }

@@ -37,7 +37,12 @@ internal sealed class MemoryAdvices
         {
             Mapping a = now[i];
             Mapping b = mappings[i];
-            if (a.Start != b.Start || a.End != b.End || a.Protection != b.Protection || a.Shared != b.Shared || a.Inode != b.Inode || a.Offset != b.Offset)
+            if (a.Start != b.Start
+                || a.End != b.End
+                || a.Protection != b.Protection
+                || a.Shared != b.Shared
+                || a.Inode != b.Inode
+                || a.Offset != b.Offset)
             {
                 return false;
             }

@@ -57,7 +57,14 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
 
     private static bool IsKernelMapping(Mapping mapping) => mapping.Name is "[vdso]" or "[vvar]" or "[vvar_vclock]";
 
-    private void Call(Sysno nr, RemoteArgument a0 = default, RemoteArgument a1 = default, RemoteArgument a2 = default, RemoteArgument a3 = default, RemoteArgument a4 = default, RemoteArgument a5 = default)
+    private void Call(
+        Sysno nr,
+        RemoteArgument a0 = default,
+        RemoteArgument a1 = default,
+        RemoteArgument a2 = default,
+        RemoteArgument a3 = default,
+        RemoteArgument a4 = default,
+        RemoteArgument a5 = default)
     {
         batch.MakeRoom(1, 0, purpose);
         batch.Call(nr, a0, a1, a2, a3, a4, a5);
@@ -83,7 +90,8 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
                 || vdso.Start - whole.Start != memory.Vdso.Start - wanted)
             {
                 throw new CheckpointException(
-                    $"task {memory.Task.Pid} was saved under another kernel: its vdso and data have another layout; restore it where it was saved")
+                    $"task {memory.Task.Pid} was saved under another kernel: its vdso and data have another layout; restore it where it "
+                        + "was saved")
                 {
                     Phase = "forking",
                     Pid = memory.Task.Pid,
@@ -164,7 +172,8 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
 
         foreach (AddressRange range in fresh)
         {
-            List<SourceRun> pages = [.. vma.Pages.Where(run => run.Start < range.End && run.End > range.Start).Select(run => run.Clip(range.Start, range.End))];
+            List<SourceRun> pages =
+                [.. vma.Pages.Where(run => run.Start < range.End && run.End > range.Start).Select(run => run.Clip(range.Start, range.End))];
             bool isFilled = pages.Count > 0 && vma.FillProtection != vma.Entry.Protection();
             MapFresh(vma, range, isFilled ? vma.FillProtection : vma.Entry.Protection());
             plain.AddRange(huge.TakeBlocks(vma, range, pages));
@@ -224,7 +233,8 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
             .. parked,
             .. current.Select(mapping => new AddressRange(mapping.Start, mapping.End)),
             .. memory.Vmas.Select(vma => new AddressRange(vma.MapStart, vma.End)),
-            .. memory.Task.Mm!.Vmas.Where(vma => vma.Is(VmaStatus.Vdso | VmaStatus.Vvar)).Select(vma => new AddressRange(vma.Start, vma.End)),
+            .. memory.Task.Mm!.Vmas.Where(
+                vma => vma.Is(VmaStatus.Vdso | VmaStatus.Vvar)).Select(vma => new AddressRange(vma.Start, vma.End)),
         ];
         used.Sort(static (a, b) => a.Start.CompareTo(b.Start));
         const ulong Lowest = 0x1000_0000;
@@ -246,6 +256,8 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
 
         return candidate + size <= TaskSize
             ? candidate
-            : throw new CheckpointException($"task {memory.Task.Pid}: no {size} bytes are free in its address space") { Phase = "forking", Pid = memory.Task.Pid };
+            : throw new CheckpointException(
+                $"task {memory.Task.Pid}: no {size} bytes are free in its address space")
+            { Phase = "forking", Pid = memory.Task.Pid };
     }
 }

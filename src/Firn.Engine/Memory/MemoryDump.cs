@@ -113,14 +113,29 @@ internal static class MemoryDump
         // CRIU's place for guard pages: entries behind all mappings.
         foreach (AddressRange guard in pages.Guards)
         {
-            pages.Task.Mm.Vmas.Add(new VmaEntry { Start = guard.Start, End = guard.End, Pgoff = 0, Shmid = 0, Prot = 0, Flags = 0, Status = (uint)VmaStatus.Guard, Fd = -1 });
+            pages.Task.Mm.Vmas.Add(new VmaEntry
+            {
+                Start = guard.Start,
+                End = guard.End,
+                Pgoff = 0,
+                Shmid = 0,
+                Prot = 0,
+                Flags = 0,
+                Status = (uint)VmaStatus.Guard,
+                Fd = -1,
+            });
         }
 
         context.PageStatistics.Written += (long)written;
         context.PageStatistics.Shared += (long)shared;
         if (context.Log.IsEnabled(LogLevel.Debug))
         {
-            context.Log.LogDebug("pid {Pid}: {Written} pages to write, {Shared} shared with the parent, {Runs} runs", pages.Task.Pid, written, shared, runs.Count);
+            context.Log.LogDebug(
+                "pid {Pid}: {Written} pages to write, {Shared} shared with the parent, {Runs} runs",
+                pages.Task.Pid,
+                written,
+                shared,
+                runs.Count);
         }
 
         return new PageWriter(context, pages, runs);

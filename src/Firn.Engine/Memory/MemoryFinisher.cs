@@ -75,7 +75,13 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
             || (vma.Entry.Has(MapFlags.MAP_ANONYMOUS)
                 && vma.Pages.Aggregate(0UL, static (sum, run) => sum + (run.End - run.Start)) < vma.End - vma.Entry.Start);
 
-    private void Call(Sysno nr, RemoteArgument a0, RemoteArgument a1, RemoteArgument a2 = default, RemoteArgument a3 = default, RemoteArgument a4 = default)
+    private void Call(
+        Sysno nr,
+        RemoteArgument a0,
+        RemoteArgument a1,
+        RemoteArgument a2 = default,
+        RemoteArgument a3 = default,
+        RemoteArgument a4 = default)
     {
         batch.MakeRoom(1, 0, purpose);
         batch.Call(nr, a0, a1, a2, a3, a4);
@@ -87,7 +93,10 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
         if (mm.MmSavedAuxv.Count > MaxAuxv)
         {
             throw new ImageFormatException(
-                ImageKind.Mm.FileName((ulong)memory.Task.Pid), -1, ImageDiagnostic.TooLarge, $"the auxiliary vector has {mm.MmSavedAuxv.Count} words; the set is damaged");
+                ImageKind.Mm.FileName((ulong)memory.Task.Pid),
+                -1,
+                ImageDiagnostic.TooLarge,
+                $"the auxiliary vector has {mm.MmSavedAuxv.Count} words; the set is damaged");
         }
 
         batch.MakeRoom(1, MapSize + (mm.MmSavedAuxv.Count * 8), purpose);

@@ -94,7 +94,8 @@ internal sealed class MemoryPlan : IDisposable
     public void RestoreInto(RestoredTask task, bool inherited, ulong scratchAddress, ulong scratchSize)
     {
         TaskMemory memory = tasks[task];
-        var builder = new MemoryBuilder(memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
+        var builder = new MemoryBuilder(
+            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
         PagesRestored += builder.Run(inherited, Maps.Read(task.Pid));
     }
 
@@ -124,7 +125,9 @@ internal sealed class MemoryPlan : IDisposable
         }
 
         bool isWritable = vma.Is(VmaStatus.FileShared)
-            && (vma.HasFdflags ? ((OpenFlags)vma.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDWR : (vma.Protection() & ProtectionFlags.PROT_WRITE) != 0);
+            && (vma.HasFdflags
+                ? ((OpenFlags)vma.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDWR
+                : (vma.Protection() & ProtectionFlags.PROT_WRITE) != 0);
         return context.Files.State.Get<MappedFiles>().Get(context, (uint)vma.Shmid, isWritable).Number;
     }
 
@@ -159,7 +162,8 @@ internal sealed class MemoryPlan : IDisposable
             if (code is null || !Vdso.IsSame(saved, code))
             {
                 throw new CheckpointException(
-                    $"task {memory.Task.Pid} was saved under another kernel or on another processor: its vdso is not this kernel's; restore it where it was saved")
+                    $"task {memory.Task.Pid} was saved under another kernel or on another processor: its vdso is not this kernel's; "
+                        + "restore it where it was saved")
                 {
                     Phase = "prepare",
                     Pid = memory.Task.Pid,

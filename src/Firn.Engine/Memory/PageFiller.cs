@@ -72,7 +72,8 @@ internal sealed class PageFiller(RemoteBatch batch, string purpose)
                 file.Path,
                 offset,
                 ImageDiagnostic.Truncated,
-                $"{slot.Result.Int64} of {length} bytes could be read to 0x{address:x}: the file was cut, or the mapped file is shorter than it was");
+                $"{slot.Result.Int64} of {length} bytes could be read to 0x{address:x}: the file was cut, or the mapped file is shorter "
+                    + "than it was");
         }
     }
 }

@@ -23,7 +23,8 @@ internal static class PageRuns
     /// <summary>The parts of ranges that lie in a window.</summary>
     /// <param name="ranges">Sorted ranges.</param>
     /// <param name="window">The window.</param>
-    /// <param name="from">Where in the list to begin; moved on to the first range that reaches the window's end, for the next window.</param>
+    /// <param name="from">Where in the list to begin; moved on to the first range that reaches the window's end, for the next
+    /// window.</param>
     public static List<AddressRange> Clip(IReadOnlyList<AddressRange> ranges, AddressRange window, ref int from)
     {
         while (from < ranges.Count && ranges[from].End <= window.Start)

@@ -77,7 +77,9 @@ internal sealed class PageSources(string directory) : IDisposable
     internal static bool Inherit(IReadOnlyList<SourceRun>? parent, PageRun run, List<SourceRun> target)
     {
         ulong position = run.Address;
-        for (int i = parent is null ? 0 : FirstEndingBehind(parent, position); parent is not null && i < parent.Count && position < run.End; i++)
+        for (int i = parent is null ? 0 : FirstEndingBehind(parent, position); parent is not null
+            && i < parent.Count
+            && position < run.End; i++)
         {
             if (parent[i].Start > position)
             {
@@ -143,13 +145,19 @@ internal sealed class PageSources(string directory) : IDisposable
                 if (!Inherit(Resolve(Path.Combine(set, ParentLink), name, generation + 1), run, runs))
                 {
                     throw new ImageFormatException(
-                        name, -1, ImageDiagnostic.BadPageMap, $"the pages at 0x{run.Address:x} are said to be in the parent set, which has not all of them");
+                        name,
+                        -1,
+                        ImageDiagnostic.BadPageMap,
+                        $"the pages at 0x{run.Address:x} are said to be in the parent set, which has not all of them");
                 }
             }
             else if ((run.Flags & PageFlags.Lazy) != 0)
             {
                 throw new ImageFormatException(
-                    name, -1, ImageDiagnostic.BadPageMap, $"the pages at 0x{run.Address:x} were left with a lazy page server; fetch them into the set first");
+                    name,
+                    -1,
+                    ImageDiagnostic.BadPageMap,
+                    $"the pages at 0x{run.Address:x} were left with a lazy page server; fetch them into the set first");
             }
         }
 
@@ -181,13 +189,17 @@ internal sealed class PageSources(string directory) : IDisposable
         long needed = (long)(map.PresentPages << PageMap.PageShift);
         if (found.IsError)
         {
-            throw new ImageFormatException(name, -1, ImageDiagnostic.Truncated, $"{mapName} names this file, which can't be opened: {found.Errno}");
+            throw new ImageFormatException(
+                name, -1, ImageDiagnostic.Truncated, $"{mapName} names this file, which can't be opened: {found.Errno}");
         }
 
         if (stat.st_size < needed)
         {
             throw new ImageFormatException(
-                name, stat.st_size, ImageDiagnostic.Truncated, $"the file ends here, though {mapName} says that it has {needed} bytes; make the dump again");
+                name,
+                stat.st_size,
+                ImageDiagnostic.Truncated,
+                $"the file ends here, though {mapName} says that it has {needed} bytes; make the dump again");
         }
 
         if (!files.TryGetValue((stat.st_dev, stat.st_ino), out PagesSource? file))

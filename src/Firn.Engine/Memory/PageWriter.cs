@@ -78,7 +78,8 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     }
 
     // Starts all batches, does Firn's own work, and waits for every one of them, whatever fails.
-    private static List<(PageWriter Writer, Exception Failure)> RunSideBySide(IReadOnlyList<PageWriter> writers, string purpose, Action? meanwhile)
+    private static List<(PageWriter Writer, Exception Failure)> RunSideBySide(
+        IReadOnlyList<PageWriter> writers, string purpose, Action? meanwhile)
     {
         var started = new List<PageWriter>();
         var failures = new List<(PageWriter, Exception)>();
@@ -268,7 +269,8 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
         foreach ((int first, int count, ulong length, Slot slot) in calls)
         {
             SysResult result = slot.Result;
-            if (result.IsError && result.Errno is not (Errno.EBADF or Errno.EFAULT or Errno.EFBIG or Errno.EINTR or Errno.EPERM or Errno.EACCES))
+            if (result.IsError
+                && result.Errno is not (Errno.EBADF or Errno.EFAULT or Errno.EFBIG or Errno.EINTR or Errno.EPERM or Errno.EACCES))
             {
                 throw pages.File.Failure(result.Errno);
             }
@@ -302,7 +304,8 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
             for (ulong done = 0; done < piece.Length;)
             {
                 Span<byte> chunk = buffer.AsSpan(0, (int)Math.Min(CopyChunk, piece.Length - done));
-                int read = Sys.Pread(memory.Number, chunk, (long)(piece.Address + done)).OrThrow($"pread({path}, 0x{piece.Address + done:x})").Int32;
+                int read = Sys.Pread(
+                    memory.Number, chunk, (long)(piece.Address + done)).OrThrow($"pread({path}, 0x{piece.Address + done:x})").Int32;
                 pages.File.Check(Sys.Pwrite(pages.File.Number, chunk[..read], (long)(piece.Offset + done)), read);
                 if (read == 0)
                 {

@@ -18,7 +18,10 @@ internal sealed class PagesFile : IDisposable
         string name = ImageKind.Pages.FileName(Id);
         Path = System.IO.Path.Combine(context.Options.ImagesDirectory, name);
         SysResult opened = Sys.OpenAt(
-            At.AT_FDCWD, Path, OpenFlags.O_RDWR | OpenFlags.O_CREAT | OpenFlags.O_TRUNC | OpenFlags.O_CLOEXEC | OpenFlags.O_NOFOLLOW, 0x180);
+            At.AT_FDCWD,
+            Path,
+            OpenFlags.O_RDWR | OpenFlags.O_CREAT | OpenFlags.O_TRUNC | OpenFlags.O_CLOEXEC | OpenFlags.O_NOFOLLOW,
+            0x180);
         if (opened.IsError)
         {
             throw Failure(opened.Errno);
@@ -51,7 +54,9 @@ internal sealed class PagesFile : IDisposable
 
         if (result.Int64 != expected)
         {
-            throw new CheckpointException($"{Path}: only {result.Int64} of {expected} bytes could be written; is the file system full?") { Phase = "dump" };
+            throw new CheckpointException(
+                $"{Path}: only {result.Int64} of {expected} bytes could be written; is the file system full?")
+            { Phase = "dump" };
         }
     }
 

@@ -35,22 +35,30 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         {
             if (entry.HasHugetlbFlag && entry.HugetlbFlag != 0)
             {
-                throw new CheckpointException($"{name}: the memfd {entry.Name} is made of huge pages, which firn can't restore yet") { Phase = "prepare" };
+                throw new CheckpointException(
+                    $"{name}: the memfd {entry.Name} is made of huge pages, which firn can't restore yet")
+                { Phase = "prepare" };
             }
 
             List<SourceRun> pages = sources.Resolve(ImageKind.PagemapShmem, entry.Shmid);
             if (entry.Size > long.MaxValue || (pages.Count > 0 && pages[^1].End > ((entry.Size + 0xfff) & ~0xfffUL)))
             {
-                throw new ImageFormatException(name, -1, ImageDiagnostic.BadPageMap, $"the memfd {entry.Name} has {entry.Size} bytes, and pages beyond; the set is damaged");
+                throw new ImageFormatException(
+                    name,
+                    -1,
+                    ImageDiagnostic.BadPageMap,
+                    $"the memfd {entry.Name} has {entry.Size} bytes, and pages beyond; the set is damaged");
             }
 
             if (!inodes.TryAdd((uint)entry.InodeId, (entry, pages)))
             {
-                throw new ImageFormatException(name, -1, ImageDiagnostic.BadMessage, $"the id {entry.InodeId} is there twice; the set is damaged");
+                throw new ImageFormatException(
+                    name, -1, ImageDiagnostic.BadMessage, $"the id {entry.InodeId} is there twice; the set is damaged");
             }
         }
 
-        foreach (VmaEntry vma in tasks.SelectMany(task => task.Vmas).Select(vma => vma.Entry).Where(vma => vma.Is(VmaStatus.AnonymousShared)))
+        foreach (VmaEntry vma in tasks.SelectMany(task => task.Vmas).Select(vma => vma.Entry)
+            .Where(vma => vma.Is(VmaStatus.AnonymousShared)))
         {
             uint id = (uint)vma.Shmid;
             long size = (long)(vma.Pgoff + (vma.End - vma.Start));
@@ -145,7 +153,8 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
             SysResult copied = FileContent.Copy(run.File.Descriptor!.Number, run.Offset, fd.Number, (long)run.Start, length);
             if (copied.OrThrow($"sendfile({run.File.Path}, {length} bytes into shared memory)").Int64 != length)
             {
-                throw new ImageFormatException(run.File.Path, run.Offset, ImageDiagnostic.Truncated, "the file ends within the pages of a shared memory object");
+                throw new ImageFormatException(
+                    run.File.Path, run.Offset, ImageDiagnostic.Truncated, "the file ends within the pages of a shared memory object");
             }
         }
 

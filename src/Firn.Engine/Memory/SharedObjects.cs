@@ -38,7 +38,12 @@ internal static class SharedObjects
             // On another device than all the rest: of hugetlbfs.
             if (DeviceOf(file.Stat) != device)
             {
-                context.Problems.Add("hugetlb", file.Owner.Pid, file.Resource, "it is a memfd of huge pages (MFD_HUGETLB)", "use a memfd without MFD_HUGETLB");
+                context.Problems.Add(
+                    "hugetlb",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "it is a memfd of huge pages (MFD_HUGETLB)",
+                    "use a memfd without MFD_HUGETLB");
             }
         }
     }

@@ -86,7 +86,8 @@ internal static class SharedPages
         }
 
         // The donor of each sharing task in the generation that is being linked.
-        var donors = sharing.Values.Where(pages => pages.SharesWithParent).ToDictionary(pages => pages.Task, pages => sharing[pages.Task.Parent!]);
+        var donors = sharing.Values.Where(pages => pages.SharesWithParent).ToDictionary(
+            pages => pages.Task, pages => sharing[pages.Task.Parent!]);
         for (int generation = 1; donors.Count > 0; generation++)
         {
             string name = DirectoryName(generation);
@@ -97,10 +98,16 @@ internal static class SharedPages
                 made.OrThrow($"mkdirat({directory})");
             }
 
-            Link(context, generation == 1 ? name : $"../{name}", generation == 1 ? ParentLink : $"{DirectoryName(generation - 1)}/{ParentLink}");
+            Link(
+                context,
+                generation == 1 ? name : $"../{name}",
+                generation == 1 ? ParentLink : $"{DirectoryName(generation - 1)}/{ParentLink}");
             foreach ((DumpedTask task, TaskPages donor) in donors)
             {
-                Link(context, $"../{ImageKind.Pagemap.FileName((ulong)donor.Task.Pid)}", $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
+                Link(
+                    context,
+                    $"../{ImageKind.Pagemap.FileName((ulong)donor.Task.Pid)}",
+                    $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
             }
 
             foreach (uint id in donors.Values.Select(donor => donor.File.Id).Distinct())

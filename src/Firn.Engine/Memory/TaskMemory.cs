@@ -66,7 +66,8 @@ internal sealed class TaskMemory
     /// <summary>Plans the memory of a process, and verifies it.</summary>
     /// <param name="task">The process.</param>
     /// <param name="pages">All its pages, by ascending address.</param>
-    /// <exception cref="ImageFormatException">Mappings overlap, are not aligned or leave the address space; pages lie outside of mappings.</exception>
+    /// <exception cref="ImageFormatException">Mappings overlap, are not aligned or leave the address space; pages lie outside of
+    /// mappings.</exception>
     public static TaskMemory Make(RestoredTask task, List<SourceRun> pages)
     {
         var memory = new TaskMemory { Task = task };
@@ -84,7 +85,10 @@ internal sealed class TaskMemory
             if (vma.Start >= vma.End || vma.End > TaskSize || ((vma.Start | vma.End) & 0xfff) != 0 || (!isGuard && vma.Start < end))
             {
                 throw new ImageFormatException(
-                    file, -1, ImageDiagnostic.BadPageMap, $"the mapping {vma.Start:x}-{vma.End:x} overlaps, is not aligned, or leaves the address space; the set is damaged");
+                    file,
+                    -1,
+                    ImageDiagnostic.BadPageMap,
+                    $"the mapping {vma.Start:x}-{vma.End:x} overlaps, is not aligned, or leaves the address space; the set is damaged");
             }
 
             if (isGuard)
@@ -105,7 +109,9 @@ internal sealed class TaskMemory
         return memory;
     }
 
-    /// <summary>Finds out what can be inherited from the parent: private mappings at the same place with pages of the same content.</summary>
+    /// <summary>
+    /// Finds out what can be inherited from the parent: private mappings at the same place with pages of the same content.
+    /// </summary>
     public void Inherit(TaskMemory parent)
     {
         int first = 0;
@@ -284,7 +290,13 @@ internal sealed class TaskMemory
         };
         if (what is not null)
         {
-            throw new CheckpointException($"{file}: the mapping {vma.Start:x}-{vma.End:x} of task {Task.Pid} is {what}, which firn can't restore yet") { Phase = "prepare", Pid = Task.Pid };
+            throw new CheckpointException(
+                $"{file}: the mapping {vma.Start:x}-{vma.End:x} of task {Task.Pid} is {what}, which firn can't restore yet")
+            {
+                Phase =
+                    "prepare",
+                Pid = Task.Pid
+            };
         }
     }
 }

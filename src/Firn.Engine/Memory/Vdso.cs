@@ -13,7 +13,9 @@ internal static class Vdso
     private const ulong SHF_EXECINSTR = 4;
     private const uint SHT_DYNSYM = 11;
 
-    /// <summary>Whether two have the same code and the same functions at the same places. Bytes that are no ELF file are the same only if equal.</summary>
+    /// <summary>
+    /// Whether two have the same code and the same functions at the same places. Bytes that are no ELF file are the same only if equal.
+    /// </summary>
     public static bool IsSame(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
     {
         if (first.SequenceEqual(second))

@@ -123,14 +123,22 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         return mapping.Name switch
         {
             "[uprobes]" => new("uprobes", "user-space probes are set in the task", "remove the probes first"),
-            "/[aio] (deleted)" => new("aio-ring", "it is a ring of io_setup(2)", "let the application call io_destroy(2) first, or use threads for its I/O"),
-            "/secretmem (deleted)" => new("memfd-secret", "it is secret memory (memfd_secret(2)), which no one but the task may read", "start the application without it"),
+            "/[aio] (deleted)"
+                => new(
+                    "aio-ring", "it is a ring of io_setup(2)", "let the application call io_destroy(2) first, or use threads for its I/O"),
+            "/secretmem (deleted)"
+                => new(
+                    "memfd-secret",
+                    "it is secret memory (memfd_secret(2)), which no one but the task may read",
+                    "start the application without it"),
             _ when mapping.Name.StartsWith("anon_inode:[io_uring]", StringComparison.Ordinal)
                 => new("io-uring", "it is a ring of io_uring", "start the application with io_uring off"),
             _ when mapping.Name.StartsWith("anon_inode:", StringComparison.Ordinal)
-                => new("kernel-object-mapping", $"memory of the kernel object {mapping.Name} is mapped", "let the application unmap it first"),
+                => new(
+                    "kernel-object-mapping", $"memory of the kernel object {mapping.Name} is mapped", "let the application unmap it first"),
             _ when IsSharedMemory(mapping) && mapping.Name.StartsWith("/SYSV", StringComparison.Ordinal)
-                => new("sysv-shm", "it is an attached System V segment", "let the application detach it, or use memfd or POSIX shared memory"),
+                => new(
+                    "sysv-shm", "it is an attached System V segment", "let the application detach it, or use memfd or POSIX shared memory"),
             _ when (flags & VmFlags.HugeTlb) != 0
                 => new("hugetlb", "it is made of huge pages of hugetlbfs", "use transparent huge pages (MADV_HUGEPAGE) instead"),
             _ when (flags & VmFlags.ShadowStack) != 0

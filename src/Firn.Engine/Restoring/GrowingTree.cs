@@ -55,7 +55,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             Tracee tracee = Tracee.AdoptClone(thread.Tid);
             tracees.Add(tracee);
-            thread.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
+            thread.Remote = Remote.ForNewTask(
+                tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
         }
     }
 
@@ -107,7 +108,9 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
         List<RestoredTask> children = [.. task.Children];
         bool leadsSession = task.Entry.Sid == task.Entry.Pid;
-        List<RestoredTask> older = leadsSession ? [.. children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)] : [];
+        List<RestoredTask> older = leadsSession
+            ? [.. children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)]
+            : [];
         Fork(task, older);
         if (leadsSession)
         {
@@ -152,7 +155,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             Tracee tracee = Tracee.AdoptClone(child.Pid);
             tracees.Add(tracee);
-            child.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
+            child.Leader.Remote = Remote.ForNewTask(
+                tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
         }
     }
 
@@ -168,8 +172,11 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             foreach (int id in ids.Skip(made).Take(256))
             {
                 RemoteBuffer setTid = remote.Batch.Data(id);
-                CloneArgs arguments = new() { flags = (ulong)flags, exit_signal = (ulong)exitSignal, set_tid = setTid.Address.Value, set_tid_size = 1 };
-                slots.Add(remote.Batch.Call(Sysno.clone3, remote.Batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>()));
+                CloneArgs arguments =
+                    new() { flags = (ulong)flags, exit_signal = (ulong)exitSignal, set_tid = setTid.Address.Value, set_tid_size = 1 };
+                slots.Add(
+                    remote.Batch.Call(
+                        Sysno.clone3, remote.Batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>()));
             }
 
             try
@@ -241,7 +248,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             }
 
             return new RestoreConflictException(
-                $"pid {pid} is taken {holder}; end that task and try again, or restore in a pid namespace of its own (unshare --pid --fork --mount-proc)")
+                $"pid {pid} is taken {holder}; end that task and try again, or restore in a pid namespace of its own (unshare --pid "
+                    + "--fork --mount-proc)")
             {
                 Phase = "forking",
                 Pid = pid,
@@ -250,7 +258,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
 
         return new CheckpointException(
-            $"clone3 with pid {pid}: {errno} ({ErrnoText.Describe(errno)}){(errno == Errno.EPERM ? "; it takes CAP_CHECKPOINT_RESTORE: run firn as root" : string.Empty)}")
+            $"clone3 with pid {pid}: {errno} ({ErrnoText.Describe(errno)})"
+            + (errno == Errno.EPERM ? "; it takes CAP_CHECKPOINT_RESTORE: run firn as root" : string.Empty))
         {
             Phase = "forking",
             Pid = pid,

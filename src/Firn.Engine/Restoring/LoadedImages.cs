@@ -38,6 +38,10 @@ internal sealed class LoadedImages(string directory)
         IReadOnlyList<ImageEntry> entries = Entries(kind, id);
         return entries.Count == 1
             ? (T)entries[0].Message
-            : throw new ImageFormatException(kind.FileName(id), 0, "entry-count", $"holds {entries.Count} entries where there must be one; the image set is not complete");
+            : throw new ImageFormatException(
+                kind.FileName(id),
+                0,
+                "entry-count",
+                $"holds {entries.Count} entries where there must be one; the image set is not complete");
     }
 }

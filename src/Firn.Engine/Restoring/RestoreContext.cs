@@ -24,6 +24,8 @@ internal sealed class RestoreContext
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }
 
-    /// <summary>What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.</summary>
+    /// <summary>
+    /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.
+    /// </summary>
     public Stack<Action> Undo { get; } = new();
 }

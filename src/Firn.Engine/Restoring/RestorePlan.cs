@@ -49,7 +49,9 @@ internal sealed class RestorePlan
         Privilege.Demand("prepare");
         if (!Directory.Exists(options.ImagesDirectory))
         {
-            throw new CheckpointException($"images directory {options.ImagesDirectory} does not exist; name one with --images-dir") { Phase = "prepare" };
+            throw new CheckpointException(
+                $"images directory {options.ImagesDirectory} does not exist; name one with --images-dir")
+            { Phase = "prepare" };
         }
 
         var images = new LoadedImages(options.ImagesDirectory);
@@ -82,7 +84,10 @@ internal sealed class RestorePlan
         if (inventory.ImgVersion is not (1 or 2) || !inventory.FdinfoPerId)
         {
             throw new ImageFormatException(
-                "inventory.img", 0, "image-version", $"has version {inventory.ImgVersion}, which this firn does not read; restore with the program that wrote it");
+                "inventory.img",
+                0,
+                "image-version",
+                $"has version {inventory.ImgVersion}, which this firn does not read; restore with the program that wrote it");
         }
     }
 
@@ -100,7 +105,9 @@ internal sealed class RestorePlan
             }
 
             // Pids are below 2^22 on any kernel (PID_MAX_LIMIT, include/linux/threads.h).
-            if (entry.Threads.Count == 0 || entry.Threads[0] != entry.Pid || entry.Threads.Any(tid => tid is 0 or > 1 << 22 || !ids.Add(tid)))
+            if (entry.Threads.Count == 0
+                || entry.Threads[0] != entry.Pid
+                || entry.Threads.Any(tid => tid is 0 or > 1 << 22 || !ids.Add(tid)))
             {
                 throw Damaged($"gives task {entry.Pid} threads that can't be: none, one twice, or an id out of range");
             }
@@ -113,7 +120,8 @@ internal sealed class RestorePlan
 
         return tasks.Count > 0 ? tasks : throw Damaged("holds no task");
 
-        static ImageFormatException Damaged(string what) => new("pstree.img", 0, "process-tree", what + "; the image set is damaged: dump again");
+        static ImageFormatException Damaged(string what)
+            => new("pstree.img", 0, "process-tree", what + "; the image set is damaged: dump again");
     }
 
     private static RestoredTask ReadTask(LoadedImages images, PstreeEntry entry, RestoredTask? parent)
@@ -121,7 +129,8 @@ internal sealed class RestorePlan
         CoreEntry core = ReadCore(images, entry.Pid);
         if (core.Tc is null)
         {
-            throw new ImageFormatException($"core-{entry.Pid}.img", 0, "task-core", "lacks what belongs to the process; the image set is damaged: dump again");
+            throw new ImageFormatException(
+                $"core-{entry.Pid}.img", 0, "task-core", "lacks what belongs to the process; the image set is damaged: dump again");
         }
 
         bool isZombie = core.Tc.TaskState == RestoredTask.DeadState;
@@ -139,7 +148,11 @@ internal sealed class RestorePlan
         {
             if (descriptor.Fd > 1 << 20)
             {
-                throw new ImageFormatException(ImageKind.Fdinfo.FileName(ids.FilesId), 0, "descriptor", $"names descriptor {descriptor.Fd}, more than a task can have");
+                throw new ImageFormatException(
+                    ImageKind.Fdinfo.FileName(ids.FilesId),
+                    0,
+                    "descriptor",
+                    $"names descriptor {descriptor.Fd}, more than a task can have");
             }
         }
 
@@ -158,7 +171,10 @@ internal sealed class RestorePlan
         if (core.Mtype != CoreEntry.Types.March.X8664)
         {
             throw new ImageFormatException(
-                $"core-{tid}.img", 0, "machine", $"is of a task on {core.Mtype}, and this machine is x86_64; restore it on a machine of its kind");
+                $"core-{tid}.img",
+                0,
+                "machine",
+                $"is of a task on {core.Mtype}, and this machine is x86_64; restore it on a machine of its kind");
         }
 
         return core;

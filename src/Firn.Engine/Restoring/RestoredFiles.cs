@@ -42,7 +42,8 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     /// <summary>Moves a descriptor into the region that tasks inherit, without close-on-exec.</summary>
     public Fd MoveToRegion(Fd fd)
     {
-        var moved = new Fd(Sys.Fcntl(fd.Number, FcntlCommand.F_DUPFD, FirstNumber).OrThrow($"fcntl({fd.Number}, F_DUPFD, {FirstNumber})").Int32);
+        var moved = new Fd(
+            Sys.Fcntl(fd.Number, FcntlCommand.F_DUPFD, FirstNumber).OrThrow($"fcntl({fd.Number}, F_DUPFD, {FirstNumber})").Int32);
         fd.Dispose();
         return moved;
     }

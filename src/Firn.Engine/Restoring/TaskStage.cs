@@ -16,7 +16,10 @@ internal static class TaskStage
         JoinGroups(context);
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        RunAll("descriptors", living.Select(task => task.Leader), thread => DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch));
+        RunAll(
+            "descriptors",
+            living.Select(task => task.Leader),
+            thread => DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch));
         RunAll(
             "task",
             living.Select(task => task.Leader),

@@ -7,8 +7,8 @@ namespace Firn.Engine.Restoring;
 
 /// <summary>Tasks that are to be zombies end, the way they ended before.</summary>
 /// <remarks>
-/// While SIGCHLD has its default action in the parent, so that the kernel keeps the zombie; then the parent ignores the signal for a moment,
-/// which drops the one that is pending now, and keeps the zombie (kernel/signal.c, do_notify_parent, do_sigaction).
+/// While SIGCHLD has its default action in the parent, so that the kernel keeps the zombie; then the parent ignores the signal for a
+/// moment, which drops the one that is pending now, and keeps the zombie (kernel/signal.c, do_notify_parent, do_sigaction).
 /// </remarks>
 internal static class Zombies
 {
@@ -24,14 +24,16 @@ internal static class Zombies
             End(zombie);
         }
 
-        IEnumerable<RestoredThread> parents = zombies.Select(zombie => zombie.Parent).OfType<RestoredTask>().Distinct().Select(parent => parent.Leader);
+        IEnumerable<RestoredThread> parents = zombies.Select(zombie => zombie.Parent).OfType<RestoredTask>().Distinct()
+            .Select(parent => parent.Leader);
         TaskStage.RunAll(
             "zombies",
             parents,
             parent =>
             {
                 RemoteBatch batch = parent.Remote.Batch;
-                batch.Call(Sysno.rt_sigaction, (int)Signal.SIGCHLD, batch.Data(new KernelSigaction { sa_handler = SIG_IGN }), 0, sizeof(ulong));
+                batch.Call(
+                    Sysno.rt_sigaction, (int)Signal.SIGCHLD, batch.Data(new KernelSigaction { sa_handler = SIG_IGN }), 0, sizeof(ulong));
                 batch.Call(Sysno.rt_sigaction, (int)Signal.SIGCHLD, batch.Data(default(KernelSigaction)), 0, sizeof(ulong));
             });
     }

@@ -11,8 +11,8 @@ namespace Firn.Engine.Sharing;
 
 /// <summary>The restore of open files: Firn makes each open file description once, and the tasks put them in place by dup3(2).</summary>
 /// <remarks>
-/// In order: <see cref="Prepare"/>; whoever restores memory fills <see cref="MemfdObjects"/>; <see cref="Create"/>; <see cref="Link"/>; the tasks are
-/// made; <see cref="QueueTable"/> for each; then <see cref="QueueAttach"/> for each; <see cref="Arm"/>.
+/// In order: <see cref="Prepare"/>; whoever restores memory fills <see cref="MemfdObjects"/>; <see cref="Create"/>; <see cref="Link"/>; the
+/// tasks are made; <see cref="QueueTable"/> for each; then <see cref="QueueAttach"/> for each; <see cref="Arm"/>.
 /// </remarks>
 internal static class DescriptorTables
 {
@@ -116,7 +116,10 @@ internal static class DescriptorTables
         if (!context.Files.Entries.ContainsKey(descriptor.Id))
         {
             throw new ImageFormatException(
-                ImageKind.Fdinfo.FileName(task.Ids.FilesId), 0, "file-id", $"says that descriptor {descriptor.Fd} is file {descriptor.Id}, which files.img does not have");
+                ImageKind.Fdinfo.FileName(task.Ids.FilesId),
+                0,
+                "file-id",
+                $"says that descriptor {descriptor.Fd} is file {descriptor.Id}, which files.img does not have");
         }
 
         return context.Files.IsProvided(descriptor.Id) ? context.Files[descriptor.Id] : context.Files[task.Fs!.RootId];

@@ -33,8 +33,8 @@ internal sealed class MemfdInodes
 }
 
 /// <summary>
-/// The memory objects of a restore, by their ids in memfd.img. Of <see cref="Restoring.RestoredFiles.State"/>; whoever restores memory provides
-/// them before the files are created.
+/// The memory objects of a restore, by their ids in memfd.img. Of <see cref="Restoring.RestoredFiles.State"/>; whoever restores memory
+/// provides them before the files are created.
 /// </summary>
 internal sealed class MemfdObjects : IDisposable
 {
@@ -47,7 +47,8 @@ internal sealed class MemfdObjects : IDisposable
     /// <exception cref="ImageFormatException">memfd.img has no such id.</exception>
     public Fd Get(uint id) => objects.TryGetValue(id, out Fd? fd)
         ? fd
-        : throw new ImageFormatException(ImageKind.Memfd.FileName(0), 0, "memfd-id", $"has no object with the id {id}, which files.img names");
+        : throw new ImageFormatException(
+            ImageKind.Memfd.FileName(0), 0, "memfd-id", $"has no object with the id {id}, which files.img names");
 
     /// <inheritdoc/>
     public void Dispose()

@@ -6,7 +6,9 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Sharing;
 
-/// <summary>A file of the frozen tree that gets an entry in files.img: an open file description, or what a mapping or a link of /proc leads to.</summary>
+/// <summary>
+/// A file of the frozen tree that gets an entry in files.img: an open file description, or what a mapping or a link of /proc leads to.
+/// </summary>
 internal sealed class OpenFile : IDisposable
 {
     /// <summary>The number of a file that no descriptor led to.</summary>
@@ -68,7 +70,8 @@ internal sealed class OpenFile : IDisposable
     public string Resource => IsDescriptor ? $"fd {Number}: {Link}" : $"{ProcPath[(ProcPath.IndexOf('/', 6) + 1)..]}: {Link}";
 
     /// <summary>Whether it is of an anonymous inode of this name, as `[eventfd]`.</summary>
-    public bool IsAnonymousInode(string name) => Link.StartsWith("anon_inode:", StringComparison.Ordinal) && Link.AsSpan(11).SequenceEqual(name);
+    public bool IsAnonymousInode(string name)
+        => Link.StartsWith("anon_inode:", StringComparison.Ordinal) && Link.AsSpan(11).SequenceEqual(name);
 
     /// <summary>Whether the link names a socket.</summary>
     public bool IsSocket => FileType == InodeMode.S_IFSOCK;

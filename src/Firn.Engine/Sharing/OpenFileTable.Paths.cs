@@ -17,8 +17,8 @@ internal sealed partial class OpenFileTable
     private uint lastId;
 
     /// <summary>
-    /// Gives the id of a mapped file: one for each file, whoever maps it and how. Its entry has no position and no flags; a restore opens it
-    /// as the mapping needs (<see cref="Restoring.RestoredFiles"/>, <see cref="MappedFiles"/>).
+    /// Gives the id of a mapped file: one for each file, whoever maps it and how. Its entry has no position and no flags; a restore opens
+    /// it as the mapping needs (<see cref="Restoring.RestoredFiles"/>, <see cref="MappedFiles"/>).
     /// </summary>
     /// <param name="context">The dump.</param>
     /// <param name="task">The task.</param>

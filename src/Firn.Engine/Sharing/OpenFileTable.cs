@@ -12,7 +12,9 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Sharing;
 
-/// <summary>All files of a frozen tree that get an entry in files.img, each once, however many descriptors and mappings lead to it.</summary>
+/// <summary>
+/// All files of a frozen tree that get an entry in files.img, each once, however many descriptors and mappings lead to it.
+/// </summary>
 /// <remarks>
 /// Two descriptors stand for one open file description if kcmp(2) says so: they share position and flags. What could be the same is
 /// found by device, inode, flags and link first, so that kcmp has little to do. proc_pid_fd(5), proc_pid_fdinfo(5).
@@ -41,7 +43,8 @@ internal sealed partial class OpenFileTable : IDisposable
     public Stack<Action> Undo { get; } = new();
 
     /// <summary>The descriptors of a task, ascending.</summary>
-    public IReadOnlyList<Descriptor> DescriptorsOf(DumpedTask task) => tableOf.TryGetValue(task, out DescriptorTable? table) ? table.Rows : [];
+    public IReadOnlyList<Descriptor> DescriptorsOf(DumpedTask task)
+        => tableOf.TryGetValue(task, out DescriptorTable? table) ? table.Rows : [];
 
     /// <summary>The file behind a descriptor of a task, or null.</summary>
     public OpenFile? Find(DumpedTask task, int number)
@@ -67,7 +70,9 @@ internal sealed partial class OpenFileTable : IDisposable
         foreach (OpenFile file in files)
         {
             FileKind kind = file.Kind
-                ?? throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows") { Pid = file.Owner.Pid };
+                ?? throw new CheckpointException(
+                    $"pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows")
+                { Pid = file.Owner.Pid };
             var entry = new FileEntry { Type = kind.Type, Id = file.Id };
             try
             {
@@ -225,7 +230,11 @@ internal sealed partial class OpenFileTable : IDisposable
             else
             {
                 context.Problems.Add(
-                    "descriptor-kind", file.Owner.Pid, file.Resource, "no kind of file that Firn can save", "let the program close it before the dump");
+                    "descriptor-kind",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "no kind of file that Firn can save",
+                    "let the program close it before the dump");
             }
         }
     }

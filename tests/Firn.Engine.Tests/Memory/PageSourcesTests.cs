@@ -45,14 +45,16 @@ public sealed class PageSourcesTests : IDisposable
         Assert.Equal("pagemap-7.img", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 7)).File);
 
         Write(1, 8, [new(0x1000, 1, PageFlags.Parent)]);
-        Assert.Contains("parent", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 8)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "parent", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 8)).Message, StringComparison.Ordinal);
 
         Write(2, 9, [new(0x1000, 4, PageFlags.Present)]);
         File.WriteAllBytes(In("pages-2.img"), new byte[0x3000]);
         Assert.Equal("pages-2.img", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 9)).File);
 
         Write(3, 6, [new(0x1000, 1, PageFlags.Lazy)]);
-        Assert.Contains("lazy", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 6)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "lazy", Assert.Throws<ImageFormatException>(() => sources.Resolve(ImageKind.Pagemap, 6)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,7 +13,9 @@ public sealed class TaskMemoryTests
     [Fact]
     public void A_child_inherits_where_content_is_at_the_same_place()
     {
-        TaskMemory parent = Make([Anonymous(0x10000, 0x20000), Anonymous(0x30000, 0x38000)], [new(0x10000, 0x14000, ParentFile, 0), new(0x30000, 0x31000, ParentFile, 0x4000)]);
+        TaskMemory parent = Make(
+            [Anonymous(0x10000, 0x20000), Anonymous(0x30000, 0x38000)],
+            [new(0x10000, 0x14000, ParentFile, 0), new(0x30000, 0x31000, ParentFile, 0x4000)]);
         TaskMemory child = Make(
             [Anonymous(0x10000, 0x20000), Anonymous(0x30000, 0x38000)],
             [new(0x10000, 0x12000, ParentFile, 0), new(0x12000, 0x13000, ChildFile, 0), new(0x30000, 0x31000, ChildFile, 0x1000)]);
@@ -40,7 +42,12 @@ public sealed class TaskMemoryTests
             own);
         Assert.Equal([new AddressRange(0x2000, 0x3000)], shared);
         Assert.Equal(
-            [new(0x1000, 0x2000, ParentFile, 0x1000), new(0x3000, 0x4000, ParentFile, 0x3000), new(0x4000, 0x5000, ParentFile, 0x4000)], own);
+            [
+                new(0x1000, 0x2000, ParentFile, 0x1000),
+                new(0x3000, 0x4000, ParentFile, 0x3000),
+                new(0x4000, 0x5000, ParentFile, 0x4000),
+            ],
+            own);
     }
 
     [Fact]

@@ -19,7 +19,12 @@ public sealed class VmaClassifierTests
         new("1000-2000 ---p 00000000 00:00 0", (ulong)VmFlags.NoReserve, 0x4022, 0x201, 0),
         new("1000-2000 rw-p 00000000 00:00 0", (ulong)VmFlags.NoHugePage, 0x22, 0x201, 0x8000),
         new("1000-2000 rw-p 00000000 00:00 0", (ulong)VmFlags.Locked, 0x2022, 0x201, 0),
-        new("1000-2000 r--p 00000000 00:00 0 [vvar]", (ulong)(VmFlags.DontDump | VmFlags.PageFrameNumbers | VmFlags.Io), 0x22, 0x1201, 0x10000),
+        new(
+            "1000-2000 r--p 00000000 00:00 0 [vvar]",
+            (ulong)(VmFlags.DontDump | VmFlags.PageFrameNumbers | VmFlags.Io),
+            0x22,
+            0x1201,
+            0x10000),
         new("1000-2000 r-xp 00000000 00:00 0 [vdso]", (ulong)VmFlags.DontExpand, 0x22, 0x209, 0),
         new("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]", 0, 0x22, 0x204, 0),
         new("1000-2000 r-xp 00003000 08:01 77 /usr/bin/cat", 0, 0x2, 0x41, 0),

@@ -35,7 +35,8 @@ public sealed class CriuCompatibilityTests : IDisposable
         PidNamespace.Until(() => space.Pids.Count == program.Pids.Count(), "all processes of the set are there");
         space.FirnMust(["dump", "-t", $"{pid}", "-D", images, .. program.Options]);
 
-        var wanted = new ImageSetShape(program.Files.Where(file => file.Json is not null).ToDictionary(file => Path.GetFileName(file.Name), file => file.Json!));
+        var wanted = new ImageSetShape(
+            program.Files.Where(file => file.Json is not null).ToDictionary(file => Path.GetFileName(file.Name), file => file.Json!));
         var found = new ImageSetShape(Directory.EnumerateFiles(images, "*.img")
             .Where(path => ImageKind.TryParse(Path.GetFileName(path), out ImageKind? kind, out _) && !kind.IsRaw)
             .Where(path => !Path.GetFileName(path).StartsWith("ghost-file", StringComparison.Ordinal))
@@ -58,10 +59,20 @@ public sealed class CriuCompatibilityTests : IDisposable
         Assert.Equal(string.Empty, ImageSetShape.Difference(whole, new ImageSetShape(Set(json => json))));
         foreach ((string from, string to) in new[]
         {
-            ("\"child_subreaper\": false", "\"child_reaper\": false"), ("\"umask\": 18", "\"umask\": 19"), ("\"counter\": 5", "\"counter\": 6"),
-            ("\"thp_disabled\": false", "\"thp_disabled\": false, \"more\": 1"), ("MAP_GROWSDOWN", "MAP_NORESERVE"), ("\"ss_flags\": 2", "\"ss_flags\": 0"),
-            ("\"flags\": \"0xc000000\"", "\"flags\": \"0x4000000\""), ("\"cs\": \"0x33\"", "\"cs\": \"0x23\""), ("\"blk_sigset\": \"0x800\"", "\"blk_sigset\": \"0x0\""),
-            ("O_APPEND", "O_ASYNC"), ("\"bytes\": 11", "\"bytes\": 12"), ("\"mxcsr\":", "\"csr\":"), ("\"tfd\": 6", "\"tfd\": 5"), ("\"fd\": 14", "\"fd\": 140"),
+            ("\"child_subreaper\": false", "\"child_reaper\": false"),
+            ("\"umask\": 18", "\"umask\": 19"),
+            ("\"counter\": 5", "\"counter\": 6"),
+            ("\"thp_disabled\": false", "\"thp_disabled\": false, \"more\": 1"),
+            ("MAP_GROWSDOWN", "MAP_NORESERVE"),
+            ("\"ss_flags\": 2", "\"ss_flags\": 0"),
+            ("\"flags\": \"0xc000000\"", "\"flags\": \"0x4000000\""),
+            ("\"cs\": \"0x33\"", "\"cs\": \"0x23\""),
+            ("\"blk_sigset\": \"0x800\"", "\"blk_sigset\": \"0x0\""),
+            ("O_APPEND", "O_ASYNC"),
+            ("\"bytes\": 11", "\"bytes\": 12"),
+            ("\"mxcsr\":", "\"csr\":"),
+            ("\"tfd\": 6", "\"tfd\": 5"),
+            ("\"fd\": 14", "\"fd\": 140"),
         })
         {
             var changed = new ImageSetShape(Set(json => json.Replace(from, to, StringComparison.Ordinal)));

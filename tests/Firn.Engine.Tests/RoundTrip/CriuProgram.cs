@@ -6,7 +6,8 @@ using Firn.Images.Tests;
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>
-/// A program that CRIU 4.2 dumped (tests/data/criu-images): the set that it wrote, and the program itself, with its files where the set names them.
+/// A program that CRIU 4.2 dumped (tests/data/criu-images): the set that it wrote, and the program itself, with its files where the set
+/// names them.
 /// </summary>
 /// <remarks>The sets name /var/tmp/firn-kitchen. In the mount namespace of a test that is a directory of the test's own.</remarks>
 internal sealed class CriuProgram(string name)
@@ -17,7 +18,8 @@ internal sealed class CriuProgram(string name)
     public string[] Options { get; } = name == "kitchen" ? ["--file-locks", "--tcp-established"] : [];
 
     /// <summary>The images that CRIU wrote, by file name.</summary>
-    public IReadOnlyList<CriuFile> Files { get; } = [.. CriuSets.Files.Where(file => file.Name.StartsWith(name + "/", StringComparison.Ordinal))];
+    public IReadOnlyList<CriuFile> Files { get; } =
+        [.. CriuSets.Files.Where(file => file.Name.StartsWith(name + "/", StringComparison.Ordinal))];
 
     /// <summary>All pids of the set's tree in ascending order.</summary>
     public IEnumerable<int> Pids => ImageFile
@@ -63,7 +65,9 @@ internal sealed class CriuProgram(string name)
         return own;
     }
 
-    /// <summary>Starts the program as it was started for the set: one open file for output and errors, and a tenth descriptor, all on /dev/null.</summary>
+    /// <summary>
+    /// Starts the program as it was started for the set: one open file for output and errors, and a tenth descriptor, all on /dev/null.
+    /// </summary>
     public int Start(PidNamespace space, string own)
     {
         string log = Path.Combine(own, name == "kitchen" ? "work/log" : "pipeline.out");
@@ -72,7 +76,13 @@ internal sealed class CriuProgram(string name)
         {
             "sleep" => ["/bin/sleep", "100000"],
             "pipeline" => [$"{Place}/pipeline.sh", $"{Place}/pipeline.out"],
-            _ => [Programs.Command("/usr/bin/python3"), $"{Place}/kitchen.py", $"{Place}/work", RealProgram.FreePort().ToString(CultureInfo.InvariantCulture)],
+            _ =>
+            [
+                Programs.Command("/usr/bin/python3"),
+                $"{Place}/kitchen.py",
+                $"{Place}/work",
+                RealProgram.FreePort().ToString(CultureInfo.InvariantCulture),
+            ],
         };
         int pid = space.Start(["/bin/sh", "-c", "exec \"$@\" > /dev/null 2>&1 10< /dev/null", "sh", .. command]);
         if (name == "sleep")
@@ -104,7 +114,8 @@ internal sealed class CriuProgram(string name)
             default:
                 string[] lines = RealProgram.MoreLines(Path.Combine(own, "work/log"), 3);
                 Assert.All(lines, line => Assert.Equal("YYYYYYYYY", line.Split(' ')[4]));
-                Assert.Equal(Enumerable.Range(1, lines.Length), lines.Select(line => int.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture)));
+                Assert.Equal(
+                    Enumerable.Range(1, lines.Length), lines.Select(line => int.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture)));
                 break;
         }
     }

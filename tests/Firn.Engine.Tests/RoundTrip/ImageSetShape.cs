@@ -5,15 +5,19 @@ using System.Text.RegularExpressions;
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>
-/// What an image set says that is not bound to the run that it is of: a sorted list of lines `file: path = value` in which every field of every
-/// message is there, and only those values that <see cref="Bound"/> lists are replaced by what they stand for.
+/// What an image set says that is not bound to the run that it is of: a sorted list of lines `file: path = value` in which every field of
+/// every message is there, and only those values that <see cref="Bound"/> lists are replaced by what they stand for.
 /// </summary>
 internal sealed partial class ImageSetShape
 {
-    /// <summary>Values that a run, a machine or the moment decides. The field must be there on both sides; its value isn't compared.</summary>
+    /// <summary>
+    /// Values that a run, a machine or the moment decides. The field must be there on both sides; its value isn't compared.
+    /// </summary>
     private static readonly (string Path, string Reason)[] Bound =
     [
-        (@"core\.thread_info\.gpregs\.(r\d+|bp|bx|ax|cx|dx|si|di|orig_ax|ip|flags|sp|fs_base)", "registers: where the program stood; regs_all.c and regs_syscall.c compare them"),
+        (
+            @"core\.thread_info\.gpregs\.(r\d+|bp|bx|ax|cx|dx|si|di|orig_ax|ip|flags|sp|fs_base)",
+            "registers: where the program stood; regs_all.c and regs_syscall.c compare them"),
         (@"core\.thread_info\.fpregs\.(mxcsr|mxcsr_mask|st_space|xmm_space)(\[\])?", "registers"),
         (@"core\.thread_info\.fpregs\.xsave\.(xstate_bv|ymmh_space|opmask_reg|zmm_upper|hi16_zmm)(\[\])?", "registers"),
         (@"core\.thread_info\.clear_tid_addr|core\.thread_core\.(futex_rla|rseq_entry\.rseq_abi_pointer)", "addresses"),
@@ -39,7 +43,8 @@ internal sealed partial class ImageSetShape
     private const string SharedPage = "PE_PARENT";
 
     private static readonly Regex BoundPath = new($"^({string.Join('|', Bound.Select(one => one.Path))})$", RegexOptions.CultureInvariant);
-    private static readonly string[] ProcessorFlags = File.ReadLines("/proc/cpuinfo").First(line => line.StartsWith("flags", StringComparison.Ordinal)).Split(' ');
+    private static readonly string[] ProcessorFlags = File.ReadLines("/proc/cpuinfo").First(
+        line => line.StartsWith("flags", StringComparison.Ordinal)).Split(' ');
 
     private readonly Dictionary<string, JsonArray> images;
     private readonly Dictionary<long, string> tasks = [];
@@ -51,7 +56,8 @@ internal sealed partial class ImageSetShape
     /// <param name="json">For each file name the JSON text that it decodes to.</param>
     public ImageSetShape(IReadOnlyDictionary<string, string> json)
     {
-        images = json.ToDictionary(file => Path.GetFileNameWithoutExtension(file.Key), file => JsonNode.Parse(file.Value)!["entries"]!.AsArray());
+        images = json.ToDictionary(
+            file => Path.GetFileNameWithoutExtension(file.Key), file => JsonNode.Parse(file.Value)!["entries"]!.AsArray());
         DropMeantDifferences();
         NameTasks();
         NameFiles();
@@ -81,10 +87,11 @@ internal sealed partial class ImageSetShape
     // Each of these is a decision, not an oversight.
     private void DropMeantDifferences()
     {
-        // The shell that started the sets' programs leaked a descriptor into them, a pipe that is written to by no one. Firn refuses such a pipe,
-        // whose other end is outside of the tree, where CRIU makes a new one; the programs of the test have none.
+        // The shell that started the sets' programs leaked a descriptor into them, a pipe that is written to by no one. Firn refuses such a
+        // pipe, whose other end is outside of the tree, where CRIU makes a new one; the programs of the test have none.
         HashSet<long> leaked = [];
-        foreach (JsonArray table in images.Where(image => image.Key.StartsWith("fdinfo-", StringComparison.Ordinal)).Select(image => image.Value))
+        foreach (JsonArray table in images.Where(image => image.Key.StartsWith("fdinfo-", StringComparison.Ordinal))
+            .Select(image => image.Value))
         {
             foreach (JsonNode entry in table.Where(entry => Number(entry!["fd"]!) == LeakedDescriptor).ToList()!)
             {
@@ -96,12 +103,14 @@ internal sealed partial class ImageSetShape
         RemoveAll(images["files"], entry => leaked.Contains(Number(entry["id"]!)));
 
         // CRIU writes the pages that a child shares with its parent again; Firn refers to the parent's (docs/images.md).
-        foreach (JsonArray pagemap in images.Where(image => image.Key.StartsWith("pagemap-", StringComparison.Ordinal)).Select(image => image.Value))
+        foreach (JsonArray pagemap in images.Where(image => image.Key.StartsWith("pagemap-", StringComparison.Ordinal))
+            .Select(image => image.Value))
         {
             RemoveAll(pagemap, entry => entry["flags"]?.GetValue<string>() == SharedPage);
         }
 
-        foreach (JsonNode core in images.Where(image => image.Key.StartsWith("core-", StringComparison.Ordinal)).SelectMany(image => image.Value)!)
+        foreach (JsonNode core in images.Where(image => image.Key.StartsWith("core-", StringComparison.Ordinal))
+            .SelectMany(image => image.Value)!)
         {
             // Field 1001, which only Firn has: the thread may run on every processor, and shall after a restore on a larger machine too.
             if (core["thread_core"] is JsonObject threadCore && threadCore["any_cpu"] is not null)
@@ -121,7 +130,9 @@ internal sealed partial class ImageSetShape
             return;
         }
 
-        foreach ((string flag, string[] fields) in new[] { ("avx512f", new[] { "opmask_reg", "zmm_upper", "hi16_zmm" }), ("user_shstk", ["cet"]), ("pku", ["pkru"]) })
+        (string Flag, string[] Fields)[] optional =
+            [("avx512f", ["opmask_reg", "zmm_upper", "hi16_zmm"]), ("user_shstk", ["cet"]), ("pku", ["pkru"])];
+        foreach ((string flag, string[] fields) in optional)
         {
             foreach (string field in ProcessorFlags.Contains(flag) ? [] : fields)
             {
@@ -191,7 +202,8 @@ internal sealed partial class ImageSetShape
         string file = match.Success
             ? kind switch
             {
-                "core" or "mm" or "fs" or "ids" or "pagemap" => $"{kind} of {tasks[long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)]}",
+                "core" or "mm" or "fs" or "ids" or "pagemap"
+                    => $"{kind} of {tasks[long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)]}",
                 "pagemap-shmem" => $"{kind} of {SharedMemory(long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))}",
                 "fdinfo" => $"{kind} of {TableOwner(long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))}",
                 _ => name,
@@ -230,8 +242,8 @@ internal sealed partial class ImageSetShape
 
     private void Add(string file, IEnumerable<string> fields) => lines.AddRange(fields.Select(field => $"{file}: {field}"));
 
-    // Files' mappings are compared one by one. How many anonymous ones there are, and how long they are, depends on where the kernel happened to
-    // put them side by side: one line for each form.
+    // Files' mappings are compared one by one. How many anonymous ones there are, and how long they are, depends on where the kernel
+    // happened to put them side by side: one line for each form.
     private void AddMappings(string file, JsonArray mappings)
     {
         List<string> anonymous = [];
@@ -275,7 +287,8 @@ internal sealed partial class ImageSetShape
         string last = path[(path.LastIndexOf('.') + 1)..];
         switch (path)
         {
-            case "pstree.ppid" or "pstree.pgid" or "pstree.sid" or "pstree.pid" or "pstree.threads[]" or "filelocks.pid" or "files.reg.fown.pid":
+            case "pstree.ppid" or "pstree.pgid" or "pstree.sid" or "pstree.pid" or "pstree.threads[]"
+                or "filelocks.pid" or "files.reg.fown.pid":
                 return Number(value) == 0 ? text : tasks[Number(value)];
             case "core.tc.sigactions[].sigaction" when text is "0x0" or "0x1":
             case "core.tc.sigactions[].restorer" when text is "0x0":
@@ -338,7 +351,10 @@ internal sealed partial class ImageSetShape
             // Named after the descriptors that show it, which are named already: their order in files.img says nothing.
             string field = space switch { "pipe" => "pipe_id", "memfd" => "inode_id", _ => "ino" };
             IEnumerable<string> users = images["files"]
-                .Where(entry => entry!.AsObject().Any(member => member.Value is JsonObject body && body[field] is JsonNode own && Number(own) == number))
+                .Where(
+                    entry
+                        => entry!.AsObject().Any(
+                            member => member.Value is JsonObject body && body[field] is JsonNode own && Number(own) == number))
                 .Select(entry => FileName(Number(entry!["id"]!)))
                 .Order(StringComparer.Ordinal);
             numbers[(space, number)] = name = $"{space} of {string.Join(", ", users)}";

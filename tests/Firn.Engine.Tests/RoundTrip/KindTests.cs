@@ -12,7 +12,8 @@ public sealed class KindTests
         => TargetSource.All.Where(target => target.Refusal is null).Select(target => new TheoryDataRow<string>(target.Name));
 
     public static IEnumerable<TheoryDataRow<string>> SavedAndLeftRunning
-        => TargetSource.All.Where(target => target.Refusal is null && !target.OnlyRestored).Select(target => new TheoryDataRow<string>(target.Name));
+        => TargetSource.All.Where(
+            target => target.Refusal is null && !target.OnlyRestored).Select(target => new TheoryDataRow<string>(target.Name));
 
     public static IEnumerable<TheoryDataRow<string>> Refused
         => TargetSource.All.Where(target => target.Refusal is not null).Select(target => new TheoryDataRow<string>(target.Name));

@@ -7,8 +7,8 @@ namespace Firn.Engine.Tests.RoundTrip;
 public sealed record Outcome(int Status, string Output, string Error, TimeSpan Duration);
 
 /// <summary>
-/// A pid namespace of its own, with `launcher` as its first process: targets and Firn run in it side by side, no other process takes a pid, and
-/// zombies are reaped at once. Disposing of it ends all that is in it.
+/// A pid namespace of its own, with `launcher` as its first process: targets and Firn run in it side by side, no other process takes a pid,
+/// and zombies are reaped at once. Disposing of it ends all that is in it.
 /// </summary>
 public sealed class PidNamespace : IDisposable
 {
@@ -57,7 +57,9 @@ public sealed class PidNamespace : IDisposable
     public int Start(IEnumerable<string> command, string output = "/dev/null")
     {
         string[] answer = Ask(["start", "s", "/dev/null", output, output, .. command]);
-        return answer is ["pid", string pid] ? int.Parse(pid, CultureInfo.InvariantCulture) : throw new InvalidOperationException(string.Join(' ', answer));
+        return answer is ["pid", string pid]
+            ? int.Parse(pid, CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException(string.Join(' ', answer));
     }
 
     /// <summary>Runs a program to its end.</summary>
@@ -86,7 +88,9 @@ public sealed class PidNamespace : IDisposable
     {
         string[] answer = Ask(["wait", pid.ToString(CultureInfo.InvariantCulture)]);
         return answer is ["exit", string status, string nanoseconds]
-            ? (int.Parse(status, CultureInfo.InvariantCulture), TimeSpan.FromTicks(long.Parse(nanoseconds, CultureInfo.InvariantCulture) / 100))
+            ? (
+                int.Parse(status, CultureInfo.InvariantCulture),
+                TimeSpan.FromTicks(long.Parse(nanoseconds, CultureInfo.InvariantCulture) / 100))
             : throw new InvalidOperationException(string.Join(' ', answer));
     }
 

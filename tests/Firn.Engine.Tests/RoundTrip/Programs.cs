@@ -14,7 +14,8 @@ internal static class Programs
     /// <summary>Where the sources of targets are.</summary>
     public static string TargetSources { get; } = Path.Combine(Top, "tests/Targets");
 
-    private static string TargetDirectory { get; } = Environment.GetEnvironmentVariable("FIRN_TARGETS") ?? Path.Combine(Top, ".build/targets");
+    private static string TargetDirectory { get; } = Environment.GetEnvironmentVariable("FIRN_TARGETS")
+        ?? Path.Combine(Top, ".build/targets");
 
     /// <summary>A compiled target; compiled now if that was not done, so that one test can be run by itself.</summary>
     public static string Target(string name)
@@ -30,7 +31,8 @@ internal static class Programs
                     .Where(line => line.StartsWith("// gcc: ", StringComparison.Ordinal))
                     .SelectMany(line => line["// gcc: ".Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries))
                     .ToArray();
-                using Process gcc = Process.Start("gcc", ["-std=gnu11", "-O1", "-g", "-pthread", "-o", program, source, .. flags, "-lm", "-lrt"]);
+                using Process gcc = Process.Start(
+                    "gcc", ["-std=gnu11", "-O1", "-g", "-pthread", "-o", program, source, .. flags, "-lm", "-lrt"]);
                 gcc.WaitForExit();
                 if (gcc.ExitCode != 0)
                 {
@@ -39,7 +41,9 @@ internal static class Programs
             }
         }
 
-        return File.Exists(program) ? program : throw new FileNotFoundException($"{program} is missing: run ./test once, it builds all targets");
+        return File.Exists(program)
+            ? program
+            : throw new FileNotFoundException($"{program} is missing: run ./test once, it builds all targets");
     }
 
     /// <summary>The command line of a .NET target: this machine's own `dotnet`, wherever it is, and the target's assembly.</summary>

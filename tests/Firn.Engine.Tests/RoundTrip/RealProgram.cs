@@ -112,7 +112,8 @@ public abstract class RealProgram
         {
             string[] lines = MoreLines(log, 3);
             Assert.All(lines, line => Assert.Equal("YYYYYYYYY", line.Split(' ')[4]));
-            Assert.Equal(Enumerable.Range(1, lines.Length), lines.Select(line => int.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture)));
+            Assert.Equal(
+                Enumerable.Range(1, lines.Length), lines.Select(line => int.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture)));
         }
     }
 
@@ -138,7 +139,8 @@ public abstract class RealProgram
             Assert.All(all.Zip(all.Skip(1)), pair => Assert.All(pair.First.Zip(pair.Second), one => Assert.True(one.First <= one.Second)));
         }
 
-        private static int[] Counters(string line) => [.. line.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
+        private static int[] Counters(string line)
+            => [.. line.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
     }
 
     private sealed class Redis : RealProgram

@@ -5,7 +5,8 @@ namespace Firn.Engine.Tests.RoundTrip;
 /// <param name="Options">`// options: ...`: options for dump and restore alike.</param>
 /// <param name="DumpOptions">`// dump-options: ...`: options for the dump alone.</param>
 /// <param name="Refusal">`// expect-refusal: identifier`: it must be refused, and unharmed.</param>
-/// <param name="OnlyRestored">`// only-restored`: the target checks what only a restore changes, so that there is no run with --leave-running.</param>
+/// <param name="OnlyRestored">`// only-restored`: the target checks what only a restore changes, so that there is no run with
+/// --leave-running.</param>
 public sealed record TargetSource(string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored)
 {
     private static readonly string[] Prefixes =
@@ -29,5 +30,7 @@ public sealed record TargetSource(string Name, string[] Options, string[] DumpOp
     }
 
     private static string[] Words(string[] lines, string key)
-        => Array.Find(lines, line => line.StartsWith(key, StringComparison.Ordinal))?[key.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        => Array.Find(
+            lines, line => line.StartsWith(key, StringComparison.Ordinal))?[key.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            ?? [];
 }

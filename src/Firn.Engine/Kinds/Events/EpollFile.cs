@@ -43,7 +43,9 @@ internal sealed class EpollFile : FileKind
             {
                 EpollTarget target = file.Info.EpollTargets[i];
                 context.Problems.Add(
-                    "epoll-target-outside", file.Owner.Pid, $"fd {file.Number}: epoll that watches inode {target.Inode}, added as fd {target.Fd}",
+                    "epoll-target-outside",
+                    file.Owner.Pid,
+                    $"fd {file.Number}: epoll that watches inode {target.Inode}, added as fd {target.Fd}",
                     "no process of the tree holds that file", "dump the process that holds it as well, or close it there");
             }
         }
@@ -57,7 +59,12 @@ internal sealed class EpollFile : FileKind
         {
             EpollTarget target = file.Info.EpollTargets[i];
             OpenFile watched = FindTarget(context, file, i)
-                ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: the file that epoll watches as fd {target.Fd} is gone") { Pid = file.Owner.Pid };
+                ?? throw new CheckpointException(
+                    $"pid {file.Owner.Pid} fd {file.Number}: the file that epoll watches as fd {target.Fd} is gone")
+                {
+                    Pid =
+                        file.Owner.Pid
+                };
             var message = new EventpollTfdEntry
             {
                 Id = 0,
@@ -102,7 +109,8 @@ internal sealed class EpollFile : FileKind
     }
 
     private static bool IsTarget(OpenFile file, OpenFile candidate, EpollTarget target, KcmpEpollSlot slot)
-        => candidate.Stat.st_ino == target.Inode && Sys.KcmpEpollTarget(candidate.Owner.Pid, candidate.Number, file.Owner.Pid, slot).Raw == 0;
+        => candidate.Stat.st_ino == target.Inode
+            && Sys.KcmpEpollTarget(candidate.Owner.Pid, candidate.Number, file.Owner.Pid, slot).Raw == 0;
 
     // ---- restore
 
@@ -164,7 +172,8 @@ internal sealed class EpollFile : FileKind
             if (Sys.EpollWait(epoll.Number, fired, 0).Raw == 0)
             {
                 wanted.events = target.Events;
-                Sys.EpollControl(epoll.Number, Epoll.EPOLL_CTL_MOD, number, wanted).OrThrow($"epoll_ctl(EPOLL_CTL_MOD) of file {entry.Id}: fd {number}");
+                Sys.EpollControl(epoll.Number, Epoll.EPOLL_CTL_MOD, number, wanted).OrThrow(
+                    $"epoll_ctl(EPOLL_CTL_MOD) of file {entry.Id}: fd {number}");
             }
         }
     }
@@ -191,7 +200,8 @@ internal sealed class EpollFile : FileKind
         return false;
     }
 
-    private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
+    private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(
+        RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
         foreach (RestoredTask task in Holders(context, entry))
         {
@@ -215,6 +225,7 @@ internal sealed class EpollFile : FileKind
         }
 
         return Holders(context, entry).SelectMany(task => task.Descriptors).FirstOrDefault(descriptor => descriptor.Fd == target.Tfd)?.Id
-            ?? throw new ImageFormatException("files.img", 0, "epoll-target", $"epoll {entry.Id} watches fd {target.Tfd}, which no task that holds the epoll has");
+            ?? throw new ImageFormatException(
+                "files.img", 0, "epoll-target", $"epoll {entry.Id} watches fd {target.Tfd}, which no task that holds the epoll has");
     }
 }

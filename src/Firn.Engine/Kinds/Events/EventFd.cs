@@ -29,7 +29,10 @@ internal sealed class EventFd : FileKind
             Id = file.Id,
             Flags = (uint)file.Flags | (file.Info.EventSemaphore ? (uint)EventFdFlags.EFD_SEMAPHORE : 0),
             Fown = FileOwner.Dump(file),
-            Counter = file.Info.EventCount ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: fdinfo of an eventfd without its count") { Pid = file.Owner.Pid },
+            Counter = file.Info.EventCount
+                ?? throw new CheckpointException(
+                    $"pid {file.Owner.Pid} fd {file.Number}: fdinfo of an eventfd without its count")
+                { Pid = file.Owner.Pid },
         };
 
     // ---- restore

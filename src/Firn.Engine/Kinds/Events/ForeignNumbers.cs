@@ -29,7 +29,8 @@ internal static class ForeignNumbers
         {
             // Lowest free from the number on: another number means that Firn has opened something meanwhile.
             (int source, int number) = files[i];
-            using var fd = new Fd(Sys.Fcntl(source, FcntlCommand.F_DUPFD_CLOEXEC, number).OrThrow($"fcntl({source}, F_DUPFD_CLOEXEC, {number})").Int32);
+            using var fd = new Fd(
+                Sys.Fcntl(source, FcntlCommand.F_DUPFD_CLOEXEC, number).OrThrow($"fcntl({source}, F_DUPFD_CLOEXEC, {number})").Int32);
             if (fd.Number == number)
             {
                 act(i);

@@ -25,7 +25,9 @@ internal sealed class HandlePaths : IDisposable
     private readonly Dictionary<(int Pid, uint Device, ulong Inode), string?> found = [];
     private readonly Dictionary<(int Pid, uint Device), Dictionary<ulong, string>> walked = [];
 
-    /// <summary>The path of a file as Firn sees it, with ` (deleted)` behind one that has none any more; null if it can't be found.</summary>
+    /// <summary>
+    /// The path of a file as Firn sees it, with ` (deleted)` behind one that has none any more; null if it can't be found.
+    /// </summary>
     public string? Find(int pid, uint device, ulong inode, FileHandle? handle)
     {
         if (!found.TryGetValue((pid, device, inode), out string? path))
@@ -45,7 +47,8 @@ internal sealed class HandlePaths : IDisposable
         {
             if (!roots.TryGetValue(mount.MountPoint, out Fd? root))
             {
-                SysResult opening = Sys.OpenAt(At.AT_FDCWD, mount.MountPoint, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
+                SysResult opening = Sys.OpenAt(
+                    At.AT_FDCWD, mount.MountPoint, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
                 roots.Add(mount.MountPoint, root = opening.IsError ? null : new Fd(opening.Int32));
             }
 
@@ -149,14 +152,20 @@ internal sealed class HandlePaths : IDisposable
 
         using var fd = new Fd(opened.Int32);
         string? path = Sys.ReadLink($"/proc/self/fd/{fd.Number}", out _);
-        return real is not null && path is not null && (path == real || path.StartsWith(real + "/", StringComparison.Ordinal)) ? path[real.Length..] : null;
+        return real is not null && path is not null && (path == real || path.StartsWith(real + "/", StringComparison.Ordinal))
+            ? path[real.Length..]
+            : null;
     }
 
-    /// <summary>Whether a device is of a file system that the kernel makes up, as /proc: its files come and go with what they tell of.</summary>
+    /// <summary>
+    /// Whether a device is of a file system that the kernel makes up, as /proc: its files come and go with what they tell of.
+    /// </summary>
     public bool IsMadeUp(int pid, uint device)
-        => MountsOf(pid, device).Exists(mount => mount.FileSystemType is "proc" or "sysfs" or "cgroup" or "cgroup2" or "debugfs" or "tracefs" or "devpts");
+        => MountsOf(pid, device).Exists(
+            mount => mount.FileSystemType is "proc" or "sysfs" or "cgroup" or "cgroup2" or "debugfs" or "tracefs" or "devpts");
 
-    // What has no handles that can be opened, as /proc and /sys, is looked for by number. Directories only: what is watched there, if anything.
+    // What has no handles that can be opened, as /proc and /sys, is looked for by number. Directories only: what is watched there, if
+    // anything.
     private Dictionary<ulong, string> ByInode(int pid, uint device)
     {
         if (!walked.TryGetValue((pid, device), out Dictionary<ulong, string>? paths))
@@ -164,7 +173,8 @@ internal sealed class HandlePaths : IDisposable
             walked.Add((pid, device), paths = []);
             foreach (MountEntry mount in MountsOf(pid, device))
             {
-                if (!Sys.StatAt(At.AT_FDCWD, mount.MountPoint, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError && paths.TryAdd(stat.st_ino, mount.MountPoint)
+                if (!Sys.StatAt(At.AT_FDCWD, mount.MountPoint, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
+                    && paths.TryAdd(stat.st_ino, mount.MountPoint)
                     && IsMadeUp(pid, device))
                 {
                     Walk(mount.MountPoint.TrimEnd('/'), stat.st_dev, paths);

@@ -56,7 +56,8 @@ internal sealed class InotifyFile : FileKind
         int pending = 0;
         if (!Sys.Ioctl(file.Taken.Number, FIONREAD, ref pending).IsError && pending > 0)
         {
-            context.Log.LogWarning("pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
+            context.Log.LogWarning(
+                "pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
         }
 
         entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
@@ -137,7 +138,8 @@ internal sealed class InotifyFile : FileKind
             SysResult added = Add(context, fd, watch);
             if (added.Errno is Errno.ENOENT or Errno.ENOTDIR && IsOfTasks(watch.FHandle.Path))
             {
-                context.Log.LogWarning("inotify {Id}: {Path} is not there any more; watch {Watch} is left out", entry.Id, watch.FHandle.Path, watch.Wd);
+                context.Log.LogWarning(
+                    "inotify {Id}: {Path} is not there any more; watch {Watch} is left out", entry.Id, watch.FHandle.Path, watch.Wd);
                 last = -1;
                 continue;
             }
@@ -145,7 +147,8 @@ internal sealed class InotifyFile : FileKind
             int given = added.OrThrow($"inotify_add_watch({watch.FHandle.Path}, 0x{watch.Mask:x}) of file {entry.Id}").Int32;
             if (given != watch.Wd)
             {
-                throw new RestoreConflictException($"inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
+                throw new RestoreConflictException(
+                    $"inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
             }
 
             last = watch.Wd;
@@ -182,6 +185,7 @@ internal sealed class InotifyFile : FileKind
         var handle = new FileHandle((int)watch.FHandle.Type, bytes[..Math.Min(bytes.Length, (int)watch.FHandle.Bytes)]);
         return context.Files.State.Get<HandlePaths>().Open(Sys.GetPid(), watch.SDev, handle)
             ?? throw new RestoreConflictException(
-                $"inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
+                $"inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device "
+                    + $"{watch.SDev >> 20}:{watch.SDev & 0xfffff}");
     }
 }

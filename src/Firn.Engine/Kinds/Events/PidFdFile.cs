@@ -40,13 +40,18 @@ internal sealed class PidFdFile : FileKind
         if (context.Tasks.Any(task => task.Pid != pid && task.Threads.Any(thread => thread.Tid == pid)))
         {
             context.Problems.Add(
-                "pidfd-thread", file.Owner.Pid, $"fd {file.Number}: pidfd of the thread {pid}", "descriptors are restored before threads exist",
+                "pidfd-thread",
+                file.Owner.Pid,
+                $"fd {file.Number}: pidfd of the thread {pid}",
+                "descriptors are restored before threads exist",
                 "let the program close it before the dump");
         }
         else if (pid != Reaped && context.FindTask(pid) is null)
         {
             context.Problems.Add(
-                "pidfd-outside", file.Owner.Pid, $"fd {file.Number}: pidfd of {(pid == 0 ? "a process in another pid namespace" : $"process {pid}")}",
+                "pidfd-outside",
+                file.Owner.Pid,
+                $"fd {file.Number}: pidfd of {(pid == 0 ? "a process in another pid namespace" : $"process {pid}")}",
                 "that process isn't in the tree", "dump a tree that holds both, or let the program close it before the dump");
         }
     }
@@ -75,7 +80,9 @@ internal sealed class PidFdFile : FileKind
     public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
         => Place(context, task, descriptor, batch);
 
-    /// <summary>Queues that a task opens a pidfd in place of the stand-in, once for each descriptor. Does nothing for other kinds.</summary>
+    /// <summary>
+    /// Queues that a task opens a pidfd in place of the stand-in, once for each descriptor. Does nothing for other kinds.
+    /// </summary>
     public static void Place(RestoreContext context, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
     {
         if (context.Files.Entries[descriptor.Id].Pidfd is not { } message || message.Nspid == Reaped

@@ -26,7 +26,10 @@ internal sealed class SignalFd : FileKind
             Id = file.Id,
             Flags = (uint)file.Flags,
             Fown = FileOwner.Dump(file),
-            Sigmask = file.Info.SignalMask ?? throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a signalfd without its mask") { Pid = file.Owner.Pid },
+            Sigmask = file.Info.SignalMask
+                ?? throw new CheckpointException(
+                    $"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a signalfd without its mask")
+                { Pid = file.Owner.Pid },
         };
 
     // ---- restore

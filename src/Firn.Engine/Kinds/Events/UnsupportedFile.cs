@@ -14,7 +14,11 @@ internal sealed class UnsupportedFile : FileKind
 
     private static readonly (string Name, string What, string Reason, string Remedy)[] Anonymous =
     [
-        ("[io_uring]", "io_uring", "its rings and the requests in flight can't be read whole", "let the program use epoll instead, as UV_USE_IO_URING=0 does for libuv"),
+        (
+            "[io_uring]",
+            "io_uring",
+            "its rings and the requests in flight can't be read whole",
+            "let the program use epoll instead, as UV_USE_IO_URING=0 does for libuv"),
         ("[userfaultfd]", "userfaultfd", "the ranges that it watches are not shown by the kernel", CloseIt),
         ("[perf_event]", "perf event", "its counters belong to the hardware", "stop profiling before the dump"),
         ("[fanotify]", "fanotify group", "this version of Firn doesn't save it", CloseIt),
@@ -22,7 +26,11 @@ internal sealed class UnsupportedFile : FileKind
         ("bpf-prog", "BPF program", "the kernel doesn't give it back as it was loaded", "load it again after the restore"),
         ("bpf_link", "BPF link", "the kernel doesn't give it back as it was made", "attach it again after the restore"),
         ("btf", "BPF type information", "the kernel doesn't give it back as it was loaded", "load it again after the restore"),
-        ("seccomp notify", "seccomp listener", "the calls that wait for its answer can't be saved", "dump the supervised program without its supervisor"),
+        (
+            "seccomp notify",
+            "seccomp listener",
+            "the calls that wait for its answer can't be saved",
+            "dump the supervised program without its supervisor"),
         ("[landlock-ruleset]", "landlock ruleset", "its rules can't be read", CloseIt),
         ("[fscontext]", "file system context", "its parameters can't be read", CloseIt),
         ("kvm-vm", "KVM machine", "a virtual machine is saved by its own monitor", "use the monitor's snapshot"),

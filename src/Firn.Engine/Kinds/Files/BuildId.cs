@@ -17,7 +17,8 @@ internal static class BuildId
     internal delegate int ReadAt(long offset, Span<byte> buffer);
 
     /// <summary>Reads the build id of an open file as words, as images have it; none if the file has none.</summary>
-    public static uint[] Read(int fd) => Find((offset, buffer) => Sys.Pread(fd, buffer, offset) is { IsError: false } read ? read.Int32 : 0);
+    public static uint[] Read(int fd)
+        => Find((offset, buffer) => Sys.Pread(fd, buffer, offset) is { IsError: false } read ? read.Int32 : 0);
 
     /// <summary>Finds the build id in a file that is read through a function.</summary>
     internal static uint[] Find(ReadAt read)
@@ -51,8 +52,12 @@ internal static class BuildId
                 continue;
             }
 
-            long offset = wide ? BinaryPrimitives.ReadInt64LittleEndian(segment[8..]) : BinaryPrimitives.ReadUInt32LittleEndian(segment[4..]);
-            long length = wide ? BinaryPrimitives.ReadInt64LittleEndian(segment[32..]) : BinaryPrimitives.ReadUInt32LittleEndian(segment[16..]);
+            long offset = wide
+                ? BinaryPrimitives.ReadInt64LittleEndian(segment[8..])
+                : BinaryPrimitives.ReadUInt32LittleEndian(segment[4..]);
+            long length = wide
+                ? BinaryPrimitives.ReadInt64LittleEndian(segment[32..])
+                : BinaryPrimitives.ReadUInt32LittleEndian(segment[16..]);
             byte[] notes = new byte[Math.Clamp(length, 0, MaxNotes)];
             if (offset >= 0 && read(offset, notes) == notes.Length && FindNote(notes) is { Length: > 0 } id)
             {

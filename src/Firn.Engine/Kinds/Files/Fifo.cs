@@ -34,7 +34,8 @@ internal sealed class Fifo : FileKind
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
     {
         uint pathId = context.Files.NextId();
-        context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = pathId, Reg = RegularFile.DumpPath(context, file, pathId) });
+        context.Images.Add(
+            ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = pathId, Reg = RegularFile.DumpPath(context, file, pathId) });
         entry.Fifo = new FifoEntry { Id = file.Id, PipeId = (uint)file.Stat.st_ino, RegfId = pathId };
         PipeContent.Dump(context, ImageKind.FifoData, file);
     }
@@ -72,7 +73,10 @@ internal sealed class Fifo : FileKind
         => entry.Fifo.HasRegfId && context.Files.Entries.TryGetValue(entry.Fifo.RegfId, out FileEntry? path) && path.Reg is { } file
             ? file
             : throw new ImageFormatException(
-                ImageKind.Files.FileName(0), 0, "fifo-path", $"has a FIFO with the id {entry.Id}, but no file {entry.Fifo.RegfId} that says its path");
+                ImageKind.Files.FileName(0),
+                0,
+                "fifo-path",
+                $"has a FIFO with the id {entry.Id}, but no file {entry.Fifo.RegfId} that says its path");
 
     private sealed class Helpers : IDisposable
     {

@@ -36,11 +36,16 @@ internal static class FileLocks
             if (held.Kind is FileLockKind.Unknown or FileLockKind.Delegation || held.Breaking)
             {
                 context.Problems.Add(
-                    "file-lock-kind", holder.Task.Pid, resource, $"it holds a {held.Kind} lock or a lease that is just being broken", "let the program give it up");
+                    "file-lock-kind",
+                    holder.Task.Pid,
+                    resource,
+                    $"it holds a {held.Kind} lock or a lease that is just being broken",
+                    "let the program give it up");
             }
             else if (!context.Options.FileLocks)
             {
-                context.Problems.Add("file-locks", holder.Task.Pid, resource, $"it holds a {held.Kind} lock", "allow locks with --file-locks");
+                context.Problems.Add(
+                    "file-locks", holder.Task.Pid, resource, $"it holds a {held.Kind} lock", "allow locks with --file-locks");
             }
         }
     }
@@ -102,7 +107,9 @@ internal static class FileLocks
                 {
                     FileEntry file = context.Files.Entries[descriptor.Id];
                     throw new RestoreConflictException(
-                        $"pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who holds it");
+                        $"pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, "
+                            + $"length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who "
+                                + "holds it");
                 }
             });
         }

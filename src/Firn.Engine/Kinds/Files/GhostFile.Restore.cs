@@ -22,7 +22,10 @@ internal static partial class GhostFile
             if (image is not [{ Message: GhostFileEntry ghost }, ..])
             {
                 throw new ImageFormatException(
-                    ImageKind.GhostFile.FileName(id), 0, "ghost-file", $"has no entry, but {file.Name} needs it; the image set is not complete");
+                    ImageKind.GhostFile.FileName(id),
+                    0,
+                    "ghost-file",
+                    $"has no entry, but {file.Name} needs it; the image set is not complete");
             }
 
             try
@@ -100,7 +103,10 @@ internal static partial class GhostFile
             Sys.Fchown(made.Number, ghost.Uid, ghost.Gid).OrThrow($"fchown({file.Name})");
             Sys.Fchmod(made.Number, ghost.Mode & ~InodeMode.S_IFMT).OrThrow($"fchmod({file.Name})");
             SetTimes(made.Number, null, ghost);
-            Sys.Fcntl(made.Number, FcntlCommand.F_SETFL, (nint)(flags & FileOwner.Settable & ~OpenFlags.O_ASYNC)).OrThrow($"fcntl({file.Name}, F_SETFL)");
+            Sys.Fcntl(
+                made.Number,
+                FcntlCommand.F_SETFL,
+                (nint)(flags & FileOwner.Settable & ~OpenFlags.O_ASYNC)).OrThrow($"fcntl({file.Name}, F_SETFL)");
             return made;
         }
         catch

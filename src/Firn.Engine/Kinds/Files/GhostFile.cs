@@ -25,13 +25,18 @@ internal static partial class GhostFile
                 "ghost-limit",
                 file.Owner.Pid,
                 file.Resource,
-                $"it has no name left, and its {stored} bytes are more than the limit of {context.Options.GhostLimit} for files that are saved whole",
+                $"it has no name left, and its {stored} bytes are more than the limit of {context.Options.GhostLimit} for files that are "
+                    + "saved whole",
                 $"allow it with --ghost-limit {stored}");
         }
         else if (file.FileType is not (InodeMode.S_IFREG or InodeMode.S_IFDIR or InodeMode.S_IFIFO or InodeMode.S_IFCHR))
         {
             context.Problems.Add(
-                "ghost-type", file.Owner.Pid, file.Resource, "it has no name left, and is of a type that can't be saved whole", "close it before the dump");
+                "ghost-type",
+                file.Owner.Pid,
+                file.Resource,
+                "it has no name left, and is of a type that can't be saved whole",
+                "close it before the dump");
         }
     }
 

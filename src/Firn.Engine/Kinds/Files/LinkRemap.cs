@@ -7,7 +7,9 @@ using Firn.Linux.Abi;
 
 namespace Firn.Engine.Kinds.Files;
 
-/// <summary>A file that has lost the name it was opened by, but has another one: it gets a new name beside the old one, until the restore.</summary>
+/// <summary>
+/// A file that has lost the name it was opened by, but has another one: it gets a new name beside the old one, until the restore.
+/// </summary>
 /// <remarks>linkat(2) with AT_EMPTY_PATH, which needs CAP_DAC_READ_SEARCH.</remarks>
 internal static class LinkRemap
 {
@@ -48,7 +50,8 @@ internal static class LinkRemap
             });
         }
 
-        context.Images.Add(ImageKind.RemapFpath, 0, new RemapFilePathEntry { OrigId = entryId, RemapId = id, RemapType = RemapType.Linked });
+        context.Images.Add(
+            ImageKind.RemapFpath, 0, new RemapFilePathEntry { OrigId = entryId, RemapId = id, RemapType = RemapType.Linked });
     }
 
     // ---- restore
@@ -59,7 +62,10 @@ internal static class LinkRemap
         if (!context.Files.Entries.TryGetValue(Remaps.IdOf(remap), out FileEntry? link) || link.Reg is null)
         {
             throw new ImageFormatException(
-                ImageKind.RemapFpath.FileName(0), 0, "remap", $"says that file {file.Id} is linked as file {remap.RemapId}, which files.img does not have");
+                ImageKind.RemapFpath.FileName(0),
+                0,
+                "remap",
+                $"says that file {file.Id} is linked as file {remap.RemapId}, which files.img does not have");
         }
 
         context.Files.State.Get<Restored>().Ids.Add(link.Id);

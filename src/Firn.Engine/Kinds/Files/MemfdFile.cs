@@ -68,5 +68,6 @@ internal sealed class MemfdFile : FileKind
         => FileOwner.Attach(entry.Memfd.Flags, descriptor, batch);
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
+        => FileOwner.Arm(entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
 }

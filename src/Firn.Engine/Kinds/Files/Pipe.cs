@@ -122,14 +122,16 @@ internal sealed class Pipe : FileKind
             return OpenAnew(end.Number, pipe, name);
         }
 
-        Sys.Fcntl(end.Number, FcntlCommand.F_SETFL, (nint)(flags & FileOwner.Settable & ~OpenFlags.O_ASYNC)).OrThrow($"fcntl({name}, F_SETFL)");
+        Sys.Fcntl(
+            end.Number, FcntlCommand.F_SETFL, (nint)(flags & FileOwner.Settable & ~OpenFlags.O_ASYNC)).OrThrow($"fcntl({name}, F_SETFL)");
         return new Fd(Sys.Fcntl(end.Number, FcntlCommand.F_DUPFD_CLOEXEC).OrThrow($"fcntl({name}, F_DUPFD_CLOEXEC)").Int32);
     }
 
     private static Fd OpenAnew(int end, PipeEntry pipe, string name)
     {
         OpenFlags flags = (OpenFlags)pipe.Flags & (OpenFlags.O_ACCMODE | (FileOwner.Settable & ~OpenFlags.O_ASYNC));
-        int opened = Sys.OpenAt(At.AT_FDCWD, $"/proc/self/fd/{end}", flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32;
+        int opened = Sys.OpenAt(
+            At.AT_FDCWD, $"/proc/self/fd/{end}", flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32;
         return new Fd(opened);
     }
 
@@ -138,5 +140,6 @@ internal sealed class Pipe : FileKind
         => FileOwner.Attach(entry.Pipe.Flags, descriptor, batch);
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Pipe.Fown, fd, $"pipe:[{entry.Pipe.PipeId}]");
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
+        => FileOwner.Arm(entry.Pipe.Fown, fd, $"pipe:[{entry.Pipe.PipeId}]");
 }

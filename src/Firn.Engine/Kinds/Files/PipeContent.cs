@@ -31,7 +31,8 @@ internal static class PipeContent
         Sys.Pipe(out int readEnd, out int writeEnd, OpenFlags.O_CLOEXEC | OpenFlags.O_NONBLOCK).OrThrow("pipe2");
         using var source = new Fd(readEnd);
         using var copy = new Fd(writeEnd);
-        Sys.Fcntl(copy.Number, FcntlCommand.F_SETPIPE_SZ, capacity).OrThrow($"fcntl(F_SETPIPE_SZ, {capacity}) for a copy of {file.Resource}");
+        Sys.Fcntl(copy.Number, FcntlCommand.F_SETPIPE_SZ, capacity).OrThrow(
+            $"fcntl(F_SETPIPE_SZ, {capacity}) for a copy of {file.Resource}");
         int copied = Sys.Tee(fd, copy.Number, int.MaxValue, SpliceFlags.SPLICE_F_NONBLOCK).OrThrow($"tee({file.Resource})").Int32;
         if (copied != waiting)
         {
@@ -53,7 +54,11 @@ internal static class PipeContent
         if (IsReadable(file) && Read(file, out _, out int packets) is { Length: > 0 } && packets > 1)
         {
             context.Problems.Add(
-                "pipe-packets", file.Owner.Pid, file.Resource, $"{packets} packets (O_DIRECT) wait in it", "let the program read them before the dump");
+                "pipe-packets",
+                file.Owner.Pid,
+                file.Resource,
+                $"{packets} packets (O_DIRECT) wait in it",
+                "let the program read them before the dump");
         }
     }
 
@@ -63,7 +68,8 @@ internal static class PipeContent
         if (IsReadable(file) && context.Files.State.Get<Done>().Inodes.Add(file.Stat.st_ino))
         {
             byte[] bytes = Read(file, out int capacity, out _);
-            context.Images.Add(kind, 0, new PipeDataEntry { PipeId = (uint)file.Stat.st_ino, Bytes = (uint)bytes.Length, Size = (uint)capacity }, bytes);
+            context.Images.Add(
+                kind, 0, new PipeDataEntry { PipeId = (uint)file.Stat.st_ino, Bytes = (uint)bytes.Length, Size = (uint)capacity }, bytes);
         }
     }
 
@@ -86,7 +92,8 @@ internal static class PipeContent
             if (sized.Errno == Errno.EPERM)
             {
                 throw new CheckpointException(
-                    $"{name}: its size of {data.Size} bytes is more than /proc/sys/fs/pipe-max-size allows without CAP_SYS_RESOURCE; raise that")
+                    $"{name}: its size of {data.Size} bytes is more than /proc/sys/fs/pipe-max-size allows without CAP_SYS_RESOURCE; "
+                        + "raise that")
                 {
                     Errno = Errno.EPERM,
                 };

@@ -6,7 +6,9 @@ using Firn.Linux.Abi;
 
 namespace Firn.Engine.Kinds.Files;
 
-/// <summary>Whatever is opened by a path and has no more state than a position: files, directories, the memory devices, all of O_PATH.</summary>
+/// <summary>
+/// Whatever is opened by a path and has no more state than a position: files, directories, the memory devices, all of O_PATH.
+/// </summary>
 /// <remarks>
 /// Also the files behind mappings, working directories and roots. A file without a good name is a <see cref="GhostFile"/> or a
 /// <see cref="LinkRemap"/>. open(2), proc_pid_fd(5).
@@ -49,7 +51,11 @@ internal sealed partial class RegularFile : FileKind
                 break;
             case NameState.Unreachable:
                 context.Problems.Add(
-                    "file-unreachable", file.Owner.Pid, file.Resource, "its name leads nowhere, so that a restore could not open it", "close it before the dump");
+                    "file-unreachable",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "its name leads nowhere, so that a restore could not open it",
+                    "close it before the dump");
                 break;
             case NameState.Covered:
                 context.Problems.Add(
@@ -104,7 +110,8 @@ internal sealed partial class RegularFile : FileKind
     }
 
     /// <summary>Whether a device holds nothing: null, zero, full, random and urandom.</summary>
-    private static bool IsMemoryDevice(ulong device) => DeviceNumber.Major(device) == 1 && DeviceNumber.Minor(device) is 3 or 5 or 7 or 8 or 9;
+    private static bool IsMemoryDevice(ulong device)
+        => DeviceNumber.Major(device) == 1 && DeviceNumber.Minor(device) is 3 or 5 or 7 or 8 or 9;
 
     private static uint[] ReadBuildId(OpenFile file)
     {
@@ -115,7 +122,8 @@ internal sealed partial class RegularFile : FileKind
         }
 
         // Opened anew, as the task may have it for writing only. What can't be read has no build id, as with CRIU.
-        SysResult opened = Sys.OpenAt(At.AT_FDCWD, file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC | OpenFlags.O_NOATIME, 0);
+        SysResult opened = Sys.OpenAt(
+            At.AT_FDCWD, file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC | OpenFlags.O_NOATIME, 0);
         if (opened.IsError)
         {
             return [];

@@ -32,7 +32,8 @@ internal sealed partial class Terminal
                 : new SysResult(-(nint)Errno.ENOENT);
         if (opened.IsError)
         {
-            // No one has the slave open, and so nothing can wait but what its last close left: opening it would change what the master reads.
+            // No one has the slave open, and so nothing can wait but what its last close left: opening it would change what the master
+            // reads.
             return;
         }
 

@@ -45,7 +45,9 @@ internal sealed partial class Terminal
             return pair.TakeMaster(flags);
         }
 
-        return new Fd(Sys.TerminalOpenPeer(pair.Master.Number, flags | OpenFlags.O_CLOEXEC).OrThrow($"ioctl(pts {info.Pty.Index}, TIOCGPTPEER)").Int32);
+        return new Fd(
+            Sys.TerminalOpenPeer(
+                pair.Master.Number, flags | OpenFlags.O_CLOEXEC).OrThrow($"ioctl(pts {info.Pty.Index}, TIOCGPTPEER)").Int32);
     }
 
     /// <inheritdoc/>
@@ -128,7 +130,8 @@ internal sealed partial class Terminal
         if (!context.Options.ShellJob)
         {
             throw new CheckpointException(
-                $"terminal {info.Id} (pts {info.Pty?.Index}) belongs to a program outside of the tree; restore with --shell-job from a terminal that takes its place");
+                $"terminal {info.Id} (pts {info.Pty?.Index}) belongs to a program outside of the tree; restore with --shell-job from a "
+                    + "terminal that takes its place");
         }
 
         if (info.Type == TtyType.Ctty)
@@ -137,7 +140,8 @@ internal sealed partial class Terminal
         }
 
         return Sys.TerminalGet(0, out _).IsError
-            ? throw new CheckpointException($"restore: --shell-job puts the caller's terminal in place of pts {info.Pty?.Index}, but standard input is none")
+            ? throw new CheckpointException(
+                $"restore: --shell-job puts the caller's terminal in place of pts {info.Pty?.Index}, but standard input is none")
             : Sys.Open("/proc/self/fd/0", flags);
     }
 
@@ -207,7 +211,10 @@ internal sealed partial class Terminal
                 continue;
             }
 
-            using var slave = new Fd(Sys.TerminalOpenPeer(pair.Master.Number, OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC).OrThrow($"ioctl({name}, TIOCGPTPEER)").Int32);
+            using var slave = new Fd(
+                Sys.TerminalOpenPeer(
+                    pair.Master.Number,
+                    OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC).OrThrow($"ioctl({name}, TIOCGPTPEER)").Int32);
             RefillOutput(slave.Number, data.Data.ToByteArray(), name);
         }
     }
@@ -240,7 +247,8 @@ internal sealed partial class Terminal
             infos ??= context.Images.All<TtyInfoEntry>(ImageKind.TtyInfo).ToDictionary(info => info.Id);
             return infos.TryGetValue(id, out TtyInfoEntry? info)
                 ? info
-                : throw new ImageFormatException(ImageKind.TtyInfo.FileName(0), 0, "tty-info", $"has no terminal {id}, which files.img names");
+                : throw new ImageFormatException(
+                    ImageKind.TtyInfo.FileName(0), 0, "tty-info", $"has no terminal {id}, which files.img names");
         }
 
         public bool HasMaster(RestoreContext context, uint masterId)
@@ -272,7 +280,8 @@ internal sealed partial class Terminal
                     {
                         master.Dispose();
                         throw new RestoreConflictException(
-                            $"terminal /dev/pts/{index} is taken by another program; close that, or restore into a mount namespace with its own devpts");
+                            $"terminal /dev/pts/{index} is taken by another program; close that, or restore into a mount namespace with "
+                                + "its own devpts");
                     }
 
                     // Opened by TIOCGPTPEER, which needs it unlocked.

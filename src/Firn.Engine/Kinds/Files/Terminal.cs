@@ -56,7 +56,11 @@ internal sealed partial class Terminal : FileKind
                 break;
             case Side.Controlling when !context.Options.ShellJob:
                 context.Problems.Add(
-                    "controlling-terminal", file.Owner.Pid, file.Resource, "it stands for the terminal of a session", "allow the caller's terminal with --shell-job");
+                    "controlling-terminal",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "it stands for the terminal of a session",
+                    "allow the caller's terminal with --shell-job");
                 break;
         }
     }
@@ -189,7 +193,8 @@ internal sealed partial class Terminal : FileKind
 
     private static bool IsHungUp(OpenFile file) => Sys.TerminalGet(file.Taken.Number, out _).Errno == Errno.EIO;
 
-    private static bool IsExternal(DumpContext context, OpenFile file) => context.Options.External.Contains(ExternalKey(file.Stat.st_rdev, file.Stat.st_dev));
+    private static bool IsExternal(DumpContext context, OpenFile file)
+        => context.Options.External.Contains(ExternalKey(file.Stat.st_rdev, file.Stat.st_dev));
 
     private static string ExternalKey(ulong rdev, ulong dev) => string.Create(CultureInfo.InvariantCulture, $"tty[{rdev:x}:{dev:x}]");
 

@@ -17,7 +17,8 @@ internal sealed class WorkingDirectory : TaskKind
     // ---- dump
 
     /// <inheritdoc/>
-    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch) => context.Images.Add(ImageKind.Fs, (ulong)task.Pid, task.Fs);
+    public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
+        => context.Images.Add(ImageKind.Fs, (ulong)task.Pid, task.Fs);
 
     // ---- restore
 

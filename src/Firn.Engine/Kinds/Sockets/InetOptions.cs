@@ -16,12 +16,18 @@ internal static class InetOptions
     {
         bool isInet6 = family == SocketFamily.AF_INET6;
         var entry = new IpOptsEntry();
-        if ((isInet6 ? Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_FREEBIND) : Get(socket, SocketLevel.SOL_IP, IpOption.IP_FREEBIND)) != 0)
+        int freebind = isInet6
+            ? Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_FREEBIND)
+            : Get(socket, SocketLevel.SOL_IP, IpOption.IP_FREEBIND);
+        if (freebind != 0)
         {
             entry.Freebind = true;
         }
 
-        if ((isInet6 ? Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO) : Get(socket, SocketLevel.SOL_IP, IpOption.IP_PKTINFO)) != 0)
+        int packetInfo = isInet6
+            ? Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO)
+            : Get(socket, SocketLevel.SOL_IP, IpOption.IP_PKTINFO);
+        if (packetInfo != 0)
         {
             entry.Pktinfo = true;
         }
@@ -67,8 +73,16 @@ internal static class InetOptions
         bool isInet6 = message.Family == (uint)SocketFamily.AF_INET6;
         if (message.IpOpts is { } ip)
         {
-            Set(socket, isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP, isInet6 ? Ipv6Option.IPV6_FREEBIND : IpOption.IP_FREEBIND, ip.Freebind ? 1 : 0);
-            Set(socket, isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP, isInet6 ? Ipv6Option.IPV6_RECVPKTINFO : IpOption.IP_PKTINFO, ip.Pktinfo ? 1 : 0);
+            Set(
+                socket,
+                isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
+                isInet6 ? Ipv6Option.IPV6_FREEBIND : IpOption.IP_FREEBIND,
+                ip.Freebind ? 1 : 0);
+            Set(
+                socket,
+                isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
+                isInet6 ? Ipv6Option.IPV6_RECVPKTINFO : IpOption.IP_PKTINFO,
+                ip.Pktinfo ? 1 : 0);
             Set(socket, SocketLevel.SOL_IP, IpOption.IP_TOS, (int)ip.Tos);
             if (ip.HasTtl)
             {

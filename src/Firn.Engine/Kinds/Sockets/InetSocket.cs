@@ -22,7 +22,8 @@ namespace Firn.Engine.Kinds.Sockets;
 /// </remarks>
 internal sealed class InetSocket : FileKind
 {
-    // struct tcp_info (include/uapi/linux/tcp.h): of a listener, tcpi_unacked is the length of the accept queue and tcpi_sacked the backlog.
+    // struct tcp_info (include/uapi/linux/tcp.h): of a listener, tcpi_unacked is the length of the accept queue and tcpi_sacked the
+    // backlog.
     private const int TcpInfoSize = 32;
     private const int UnackedOffset = 24;
     private const int SackedOffset = 28;
@@ -56,7 +57,13 @@ internal sealed class InetSocket : FileKind
                 ExamineUdp(context, file, protocol);
                 break;
             case SocketType type:
-                Refuse(context, file, "inet-protocol", $"{type} socket of the protocol {protocol}", "this version of Firn doesn't save it", "let the program close it before the dump");
+                Refuse(
+                    context,
+                    file,
+                    "inet-protocol",
+                    $"{type} socket of the protocol {protocol}",
+                    "this version of Firn doesn't save it",
+                    "let the program close it before the dump");
                 break;
         }
     }
@@ -153,7 +160,13 @@ internal sealed class InetSocket : FileKind
         int cork = protocol == SocketLevel.IPPROTO_UDP ? InetOptions.Get(file.Taken, SocketLevel.IPPROTO_UDP, UdpOption.UDP_CORK) : 0;
         if (unsent > 0 || cork != 0)
         {
-            Refuse(context, file, "udp-corked", "UDP socket", "a datagram is being put together (UDP_CORK, MSG_MORE), and can't be read", "let the program send it before the dump");
+            Refuse(
+                context,
+                file,
+                "udp-corked",
+                "UDP socket",
+                "a datagram is being put together (UDP_CORK, MSG_MORE), and can't be read",
+                "let the program send it before the dump");
         }
     }
 
@@ -165,18 +178,23 @@ internal sealed class InetSocket : FileKind
         int waiting = 0;
         if (!Sys.Ioctl(file.Taken.Number, FIONREAD, ref waiting).IsError && (waiting > 0 || Poll(file.Taken).HasFlag(PollEvents.POLLIN)))
         {
-            context.Log.LogWarning("pid {Pid} fd {Fd}: datagrams wait in the queue of a UDP socket and are lost", file.Owner.Pid, file.Number);
+            context.Log.LogWarning(
+                "pid {Pid} fd {Fd}: datagrams wait in the queue of a UDP socket and are lost", file.Owner.Pid, file.Number);
         }
     }
 
     private static (TcpState State, uint Pending, uint Backlog) TcpInfo(Fd socket)
     {
         Span<byte> info = stackalloc byte[TcpInfoSize];
-        Sys.GetSocketOption(socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_INFO, info, out _).OrThrow($"getsockopt({socket}, TCP_INFO)");
+        Sys.GetSocketOption(
+            socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_INFO, info, out _).OrThrow($"getsockopt({socket}, TCP_INFO)");
         var state = (TcpState)info[0];
         state = state == TcpState.TCP_BOUND_INACTIVE ? TcpState.TCP_CLOSE : state;
         return state == TcpState.TCP_LISTEN
-            ? (state, BinaryPrimitives.ReadUInt32LittleEndian(info[UnackedOffset..]), BinaryPrimitives.ReadUInt32LittleEndian(info[SackedOffset..]))
+            ? (
+                state,
+                BinaryPrimitives.ReadUInt32LittleEndian(info[UnackedOffset..]),
+                BinaryPrimitives.ReadUInt32LittleEndian(info[SackedOffset..]))
             : (state, 0, 0);
     }
 
@@ -191,7 +209,9 @@ internal sealed class InetSocket : FileKind
     private static SkShutdown ShutdownOf(Fd socket)
     {
         PollEvents events = Poll(socket);
-        return events.HasFlag(PollEvents.POLLHUP) ? SkShutdown.Both : events.HasFlag(PollEvents.POLLRDHUP) ? SkShutdown.Read : SkShutdown.None;
+        return events.HasFlag(PollEvents.POLLHUP) ? SkShutdown.Both
+            : events.HasFlag(PollEvents.POLLRDHUP) ? SkShutdown.Read
+            : SkShutdown.None;
     }
 
     // ---- restore
@@ -206,7 +226,8 @@ internal sealed class InetSocket : FileKind
         InetSkEntry message = entry.Isk;
         if (message.Proto == SocketLevel.IPPROTO_TCP && (TcpState)message.State is not (TcpState.TCP_LISTEN or TcpState.TCP_CLOSE))
         {
-            throw new CheckpointException($"file {entry.Id}: a TCP connection in the state {(TcpState)message.State}, which this version of Firn can't restore");
+            throw new CheckpointException(
+                $"file {entry.Id}: a TCP connection in the state {(TcpState)message.State}, which this version of Firn can't restore");
         }
 
         Fd socket;
@@ -247,7 +268,9 @@ internal sealed class InetSocket : FileKind
             if (result.Errno is Errno.EADDRINUSE or Errno.EADDRNOTAVAIL)
             {
                 throw new RestoreConflictException(
-                    $"file {message.Id}: {source} {(result.Errno == Errno.EADDRINUSE ? "is in use; stop the program that uses it" : "is not an address of this machine")}");
+                    result.Errno == Errno.EADDRINUSE
+                        ? $"file {message.Id}: {source} is in use; stop the program that uses it"
+                        : $"file {message.Id}: {source} is not an address of this machine; add it, or restore where it is");
             }
 
             result.OrThrow($"bind({source}) of file {message.Id}");

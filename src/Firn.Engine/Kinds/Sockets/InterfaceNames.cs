@@ -16,7 +16,9 @@ internal static class InterfaceNames
     public static string? NameOf(Fd socket, uint index)
     {
         var request = new Request { index = (int)index };
-        return Sys.Ioctl(socket.Number, SIOCGIFNAME, ref request).IsError ? null : Encoding.UTF8.GetString(((ReadOnlySpan<byte>)request.name).TrimEnd((byte)0));
+        return Sys.Ioctl(socket.Number, SIOCGIFNAME, ref request).IsError
+            ? null
+            : Encoding.UTF8.GetString(((ReadOnlySpan<byte>)request.name).TrimEnd((byte)0));
     }
 
     /// <summary>The number of an interface.</summary>

@@ -37,7 +37,9 @@ internal sealed class NetlinkFile : FileKind
         if (SocketTables.IsInOwnNamespace(context, file) && poll.revents.HasFlag(PollEvents.POLLIN))
         {
             context.Problems.Add(
-                "netlink-queue", file.Owner.Pid, $"fd {file.Number}: netlink socket of the protocol {SocketTables.Option(file, SocketOption.SO_PROTOCOL)}",
+                "netlink-queue",
+                file.Owner.Pid,
+                $"fd {file.Number}: netlink socket of the protocol {SocketTables.Option(file, SocketOption.SO_PROTOCOL)}",
                 "messages wait in its queue", "let the program read them, and dump again");
         }
     }
@@ -50,7 +52,8 @@ internal sealed class NetlinkFile : FileKind
         var source = default(SockaddrNl);
         var destination = default(SockaddrNl);
         Sys.GetSockName(socket.Number, MemoryMarshal.AsBytes(new Span<SockaddrNl>(ref source)), out _).OrThrow($"getsockname of {who}");
-        Sys.GetPeerName(socket.Number, MemoryMarshal.AsBytes(new Span<SockaddrNl>(ref destination)), out _).OrThrow($"getpeername of {who}");
+        Sys.GetPeerName(
+            socket.Number, MemoryMarshal.AsBytes(new Span<SockaddrNl>(ref destination)), out _).OrThrow($"getpeername of {who}");
         entry.Nlsk = new NetlinkSkEntry
         {
             Id = file.Id,
@@ -90,7 +93,8 @@ internal sealed class NetlinkFile : FileKind
             SysResult bound = Sys.Bind(socket.Number, MemoryMarshal.AsBytes(new ReadOnlySpan<SockaddrNl>(in source)));
             if (bound.Errno == Errno.EADDRINUSE)
             {
-                throw new RestoreConflictException($"file {entry.Id}: the netlink port {message.Portid} is in use; stop the program that uses it");
+                throw new RestoreConflictException(
+                    $"file {entry.Id}: the netlink port {message.Portid} is in use; stop the program that uses it");
             }
 
             bound.OrThrow($"bind of netlink port {message.Portid}, groups 0x{first:x}, of file {entry.Id}");
@@ -98,13 +102,20 @@ internal sealed class NetlinkFile : FileKind
 
         foreach (int group in GroupsBeyondAddress(message.Groups))
         {
-            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group).OrThrow($"setsockopt(NETLINK_ADD_MEMBERSHIP, {group}) of file {entry.Id}");
+            Sys.SetSocketOption(
+                socket.Number,
+                SocketLevel.SOL_NETLINK,
+                NETLINK_ADD_MEMBERSHIP,
+                group).OrThrow($"setsockopt(NETLINK_ADD_MEMBERSHIP, {group}) of file {entry.Id}");
         }
 
         if (message.State == Connected)
         {
-            var destination = new SockaddrNl { nl_family = (ushort)SocketFamily.AF_NETLINK, nl_pid = message.DstPortid, nl_groups = message.DstGroup };
-            Sys.Connect(socket.Number, MemoryMarshal.AsBytes(new ReadOnlySpan<SockaddrNl>(in destination))).OrThrow($"connect of netlink file {entry.Id}");
+            var destination =
+                new SockaddrNl { nl_family = (ushort)SocketFamily.AF_NETLINK, nl_pid = message.DstPortid, nl_groups = message.DstGroup };
+            Sys.Connect(
+                socket.Number,
+                MemoryMarshal.AsBytes(new ReadOnlySpan<SockaddrNl>(in destination))).OrThrow($"connect of netlink file {entry.Id}");
         }
 
         FileOwner.RestoreFlags(socket, message.Flags);

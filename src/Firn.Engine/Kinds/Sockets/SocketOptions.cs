@@ -57,14 +57,16 @@ internal static class SocketOptions
             entry.SoMark = (uint)mark;
         }
 
-        Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_LINGER, out Linger linger).OrThrow($"getsockopt({socket}, SO_LINGER)");
+        Sys.GetSocketOption(
+            socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_LINGER, out Linger linger).OrThrow($"getsockopt({socket}, SO_LINGER)");
         if (linger.l_onoff != 0)
         {
             entry.SoLinger = (uint)linger.l_linger;
         }
 
         Span<byte> name = stackalloc byte[InterfaceNameSize];
-        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTODEVICE, name, out int length).IsError && length > 1)
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTODEVICE, name, out int length).IsError
+            && length > 1)
         {
             entry.SoBoundDev = Encoding.UTF8.GetString(name[..length].TrimEnd((byte)0));
         }
@@ -86,7 +88,9 @@ internal static class SocketOptions
 
     // ---- restore
 
-    /// <summary>Sets all options that differ from what the socket has. Address reuse is set last in the life of a socket that binds.</summary>
+    /// <summary>
+    /// Sets all options that differ from what the socket has. Address reuse is set last in the life of a socket that binds.
+    /// </summary>
     /// <exception cref="LinuxException">The kernel refuses one.</exception>
     public static void Write(Fd socket, SkOptsEntry entry)
     {
@@ -128,7 +132,11 @@ internal static class SocketOptions
 
     /// <summary>Makes room for what will be put into a queue, for as long as it takes.</summary>
     public static void GrowSendBuffer(Fd socket, int bytes)
-        => Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_SNDBUFFORCE, bytes).OrThrow($"setsockopt({socket}, SO_SNDBUFFORCE, {bytes})");
+        => Sys.SetSocketOption(
+            socket.Number,
+            SocketLevel.SOL_SOCKET,
+            SocketOption.SO_SNDBUFFORCE,
+            bytes).OrThrow($"setsockopt({socket}, SO_SNDBUFFORCE, {bytes})");
 
     /// <summary>An instruction of classic BPF as the format has it: code, jt, jf, k from the highest bits down.</summary>
     internal static ulong Encode(SockFilter instruction)
@@ -143,26 +151,30 @@ internal static class SocketOptions
         if (entry.HasSoLinger)
         {
             var linger = new Linger { l_onoff = 1, l_linger = (int)entry.SoLinger };
-            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_LINGER, MemoryMarshal.AsBytes(new ReadOnlySpan<Linger>(in linger)))
+            Sys.SetSocketOption(
+                socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_LINGER, MemoryMarshal.AsBytes(new ReadOnlySpan<Linger>(in linger)))
                 .OrThrow($"setsockopt({socket}, SO_LINGER)");
         }
 
         if (entry.HasSoBoundDev)
         {
-            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTODEVICE, Encoding.UTF8.GetBytes(entry.SoBoundDev))
+            Sys.SetSocketOption(
+                socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTODEVICE, Encoding.UTF8.GetBytes(entry.SoBoundDev))
                 .OrThrow($"setsockopt({socket}, SO_BINDTODEVICE, {entry.SoBoundDev})");
         }
 
         if (entry.SoFilter.Count > 0)
         {
             SockFilter[] program = [.. entry.SoFilter.Select(Decode)];
-            Sys.AttachSocketFilter(socket.Number, MemoryMarshal.Cast<SockFilter, ulong>(program)).OrThrow($"setsockopt({socket}, SO_ATTACH_FILTER)");
+            Sys.AttachSocketFilter(
+                socket.Number, MemoryMarshal.Cast<SockFilter, ulong>(program)).OrThrow($"setsockopt({socket}, SO_ATTACH_FILTER)");
         }
     }
 
     private static int Get(Fd socket, int option)
     {
-        Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, option, out int value).OrThrow($"getsockopt({socket}, SOL_SOCKET, {option})");
+        Sys.GetSocketOption(
+            socket.Number, SocketLevel.SOL_SOCKET, option, out int value).OrThrow($"getsockopt({socket}, SOL_SOCKET, {option})");
         return value;
     }
 
@@ -173,7 +185,8 @@ internal static class SocketOptions
     {
         if (Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, option, out int now).IsError ? value != 0 : now != value)
         {
-            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, option, value).OrThrow($"setsockopt({socket}, SOL_SOCKET, {option}, {value})");
+            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, option, value).OrThrow(
+                $"setsockopt({socket}, SOL_SOCKET, {option}, {value})");
         }
     }
 
@@ -190,13 +203,18 @@ internal static class SocketOptions
     {
         if (Get(socket, option) != value)
         {
-            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, force, (int)(value / 2)).OrThrow($"setsockopt({socket}, SOL_SOCKET, {force}, {value / 2})");
+            Sys.SetSocketOption(
+                socket.Number,
+                SocketLevel.SOL_SOCKET,
+                force,
+                (int)(value / 2)).OrThrow($"setsockopt({socket}, SOL_SOCKET, {force}, {value / 2})");
         }
     }
 
     private static Timeval GetTime(Fd socket, int option)
     {
-        Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, option, out SocketTime time).OrThrow($"getsockopt({socket}, SOL_SOCKET, {option})");
+        Sys.GetSocketOption(
+            socket.Number, SocketLevel.SOL_SOCKET, option, out SocketTime time).OrThrow($"getsockopt({socket}, SOL_SOCKET, {option})");
         return new Timeval { TvSec = (ulong)time.tv_sec, TvUsec = (ulong)time.tv_usec };
     }
 

@@ -31,7 +31,8 @@ internal sealed class SocketTables
     }
 
     /// <summary>Whether a file is a socket itself, and not its name in a file system.</summary>
-    public static bool IsSocket(OpenFile file) => file is { IsSocket: true, IsDescriptor: true } && file.Link.StartsWith("socket:[", StringComparison.Ordinal);
+    public static bool IsSocket(OpenFile file)
+        => file is { IsSocket: true, IsDescriptor: true } && file.Link.StartsWith("socket:[", StringComparison.Ordinal);
 
     /// <summary>The address family of a socket.</summary>
     /// <exception cref="LinuxException">The descriptor can't be taken.</exception>

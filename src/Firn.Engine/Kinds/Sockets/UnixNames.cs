@@ -46,8 +46,10 @@ internal sealed class UnixNames(RestoreContext context)
             context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path));
             if (message.FilePerms is { } permissions)
             {
-                Sys.FchownAt(At.AT_FDCWD, path, permissions.Uid, permissions.Gid).OrThrow($"chown({path}, {permissions.Uid}, {permissions.Gid})");
-                Sys.FchmodAt(At.AT_FDCWD, path, permissions.Mode & PermissionBits).OrThrow($"chmod({path}, 0{Convert.ToString(permissions.Mode & PermissionBits, 8)})");
+                Sys.FchownAt(At.AT_FDCWD, path, permissions.Uid, permissions.Gid).OrThrow(
+                    $"chown({path}, {permissions.Uid}, {permissions.Gid})");
+                Sys.FchmodAt(At.AT_FDCWD, path, permissions.Mode & PermissionBits).OrThrow(
+                    $"chmod({path}, 0{Convert.ToString(permissions.Mode & PermissionBits, 8)})");
             }
         }
     }
@@ -165,7 +167,8 @@ internal sealed class UnixNames(RestoreContext context)
         if (result.Errno == Errno.EADDRINUSE)
         {
             throw new RestoreConflictException(
-                $"unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id}): the name is in use; stop the program that uses it, or restore in a new namespace");
+                $"unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id}): the name is in use; stop the program that "
+                    + "uses it, or restore in a new namespace");
         }
 
         result.OrThrow($"bind of unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id})");
@@ -174,13 +177,15 @@ internal sealed class UnixNames(RestoreContext context)
     // A socket's file that nobody answers at: ECONNREFUSED.
     private bool IsLeftBehind(UnixSkEntry message)
     {
-        if (Sys.StatAt(At.AT_FDCWD, FullPath(message), out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError || (stat.st_mode & InodeMode.S_IFMT) != InodeMode.S_IFSOCK)
+        if (Sys.StatAt(At.AT_FDCWD, FullPath(message), out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
+            || (stat.st_mode & InodeMode.S_IFMT) != InodeMode.S_IFSOCK)
         {
             return false;
         }
 
         SysResult result = default;
-        using var probe = new Fd(Sys.Socket(SocketFamily.AF_UNIX, SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
+        using var probe = new Fd(
+            Sys.Socket(SocketFamily.AF_UNIX, SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
         WithAddress(message, address => result = Sys.Connect(probe.Number, address));
         return result.Errno == Errno.ECONNREFUSED;
     }

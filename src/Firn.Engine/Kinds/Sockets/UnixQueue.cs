@@ -17,7 +17,13 @@ internal static class UnixQueue
     /// <param name="named">Finds a datagram socket of the tree by name.</param>
     /// <exception cref="LinuxException">The kernel doesn't take it.</exception>
     public static void Fill(
-        UnixSkEntry message, Fd socket, Fd? peer, List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> queue, UnixNames names, Func<ByteString, Fd?> named)
+        UnixSkEntry message,
+        Fd socket,
+        Fd? peer,
+        List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> queue,
+        UnixNames names,
+        Func<ByteString,
+        Fd?> named)
     {
         foreach ((SkPacketEntry packet, ReadOnlyMemory<byte> bytes) in queue)
         {
@@ -32,7 +38,10 @@ internal static class UnixQueue
             else
             {
                 // From a socket that is gone; its name, where it had one, can be had for a moment.
-                using var passing = new Fd(Sys.Socket(SocketFamily.AF_UNIX, SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
+                using var passing = new Fd(
+                    Sys.Socket(
+                        SocketFamily.AF_UNIX,
+                        SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
                 if (packet.HasSource)
                 {
                     names.BindForAMoment(passing, new UnixSkEntry { Name = packet.Source });
@@ -59,7 +68,9 @@ internal static class UnixQueue
                 continue;
             }
 
-            int length = sent.OrThrow($"send of {bytes.Length} bytes into the queue of unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id})").Int32;
+            int length = sent.OrThrow(
+                $"send of {bytes.Length} bytes into the queue of unix socket {UnixSocket.NameText(message.Name.Span)} (file "
+                    + $"{message.Id})").Int32;
             bytes = isStream ? bytes[length..] : default;
         }
         while (!bytes.IsEmpty);

@@ -50,19 +50,37 @@ internal sealed class UnixSocket : FileKind
 
         if (file.Info.QueuedFds > 0)
         {
-            Refuse(context, file, info, "unix-fds-in-flight", $"{file.Info.QueuedFds} descriptors wait in its queue (SCM_RIGHTS)", "let the program receive them before the dump");
+            Refuse(
+                context,
+                file,
+                info,
+                "unix-fds-in-flight",
+                $"{file.Info.QueuedFds} descriptors wait in its queue (SCM_RIGHTS)",
+                "let the program receive them before the dump");
         }
 
         var poll = new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLPRI };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of pid {file.Owner.Pid} fd {file.Number}");
         if (poll.revents.HasFlag(PollEvents.POLLPRI))
         {
-            Refuse(context, file, info, "unix-out-of-band", "out-of-band data waits in its queue", "let the program receive it before the dump");
+            Refuse(
+                context,
+                file,
+                info,
+                "unix-out-of-band",
+                "out-of-band data waits in its queue",
+                "let the program receive it before the dump");
         }
 
         if (poll.revents.HasFlag(PollEvents.POLLERR) && info.Type != SocketType.SOCK_STREAM)
         {
-            Refuse(context, file, info, "unix-error-pending", "an error waits to be reported, and to look into the queue would take it away", "let the program read from it before the dump");
+            Refuse(
+                context,
+                file,
+                info,
+                "unix-error-pending",
+                "an error waits to be reported, and to look into the queue would take it away",
+                "let the program read from it before the dump");
         }
 
         ExaminePeers(context, file, info, tables);
@@ -73,7 +91,8 @@ internal sealed class UnixSocket : FileKind
     {
         SocketTables tables = context.Files.State.Get<SocketTables>();
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
-        UnixSkEntry message = entry.Usk = Message(file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+        UnixSkEntry message = entry.Usk = Message(
+            file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.NsId = file.Owner.Ids.NetNsId;
         if (info is { Type: SocketType.SOCK_DGRAM, PeerInode: null })
         {
@@ -111,7 +130,9 @@ internal sealed class UnixSocket : FileKind
 
     /// <summary>A name as people write it: abstract ones with an @.</summary>
     internal static string NameText(ReadOnlySpan<byte> name)
-        => name.IsEmpty ? "unnamed" : name[0] == 0 ? "@" + Encoding.UTF8.GetString(name[1..]) : Encoding.UTF8.GetString(name.TrimEnd((byte)0));
+        => name.IsEmpty ? "unnamed"
+            : name[0] == 0 ? "@" + Encoding.UTF8.GetString(name[1..])
+            : Encoding.UTF8.GetString(name.TrimEnd((byte)0));
 
     private static void Refuse(DumpContext context, OpenFile file, UnixSocketInfo? info, string identifier, string reason, string remedy)
         => context.Problems.Add(identifier, file.Owner.Pid, $"fd {file.Number}: unix socket {NameText(info?.Name)}", reason, remedy);
@@ -123,12 +144,22 @@ internal sealed class UnixSocket : FileKind
             if (client == 0 || tables.Find(context, client) is null)
             {
                 Refuse(
-                    context, file, info, "unix-pending", $"a connection waits to be accepted, whose client {(client == 0 ? "is gone" : "isn't in the tree")}",
+                    context,
+                    file,
+                    info,
+                    "unix-pending",
+                    $"a connection waits to be accepted, whose client {(client == 0 ? "is gone" : "isn't in the tree")}",
                     "let the program accept it before the dump");
             }
             else if (tables.Unix[client].SendQueue > 0)
             {
-                Refuse(context, file, info, "unix-pending", "a connection waits to be accepted, and has brought data", "let the program accept it before the dump");
+                Refuse(
+                    context,
+                    file,
+                    info,
+                    "unix-pending",
+                    "a connection waits to be accepted, and has brought data",
+                    "let the program accept it before the dump");
             }
         }
 
@@ -140,7 +171,9 @@ internal sealed class UnixSocket : FileKind
             {
                 Refuse(
                     context, file, info, "unix-external", $"connected to {NameText(other?.Name)}, a socket outside the tree",
-                    canBeExternal ? "allow with --ext-unix-sk" : "dump a tree that holds both ends, or let the program close it before the dump");
+                    canBeExternal
+                        ? "allow with --ext-unix-sk"
+                        : "dump a tree that holds both ends, or let the program close it before the dump");
             }
         }
     }
@@ -190,7 +223,11 @@ internal sealed class UnixSocket : FileKind
             && (Sys.StatAt(At.AT_FDCWD, name, out FileStat named).IsError || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
         {
             context.Log.LogWarning(
-                "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name", file.Owner.Pid, file.Number, name, path);
+                "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name",
+                file.Owner.Pid,
+                file.Number,
+                name,
+                path);
         }
     }
 
@@ -211,13 +248,20 @@ internal sealed class UnixSocket : FileKind
     // CRIU saves what a socket is connected to outside as an entry of its own, for its name.
     private static void DumpExternalPeer(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
     {
-        if (info.PeerInode is null or 0 || tables.Find(context, info.PeerInode.Value) is not null || !context.Files.State.Get<ExternalPeers>().Add(info.PeerInode.Value))
+        if (info.PeerInode is null or 0
+            || tables.Find(context, info.PeerInode.Value) is not null
+            || !context.Files.State.Get<ExternalPeers>().Add(info.PeerInode.Value))
         {
             return;
         }
 
         uint id = context.Files.NextId();
-        UnixSkEntry message = Message(id, tables.Unix[info.PeerInode.Value], 0, new FownEntry { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 }, SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+        UnixSkEntry message = Message(
+            id,
+            tables.Unix[info.PeerInode.Value],
+            0,
+            new FownEntry { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 },
+            SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.Uflags = UnixSocketMaker.External;
         message.NsId = file.Owner.Ids.NetNsId;
         context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Unixsk, Id = id, Usk = message });
@@ -257,10 +301,16 @@ internal sealed class UnixSocket : FileKind
                 .OrThrow($"recv(MSG_PEEK) of pid {file.Owner.Pid} fd {file.Number}").Int32;
             if (length == 0)
             {
-                throw new CheckpointException($"pid {file.Owner.Pid} fd {file.Number}: {rest} bytes of the queue of a unix socket can't be peeked at") { Pid = file.Owner.Pid };
+                throw new CheckpointException(
+                    $"pid {file.Owner.Pid} fd {file.Number}: {rest} bytes of the queue of a unix socket can't be peeked at")
+                {
+                    Pid =
+                        file.Owner.Pid
+                };
             }
 
-            context.Images.Add(ImageKind.SkQueues, 0, new SkPacketEntry { IdFor = file.Id, Length = (uint)length }, bytes.AsMemory(0, length));
+            context.Images.Add(
+                ImageKind.SkQueues, 0, new SkPacketEntry { IdFor = file.Id, Length = (uint)length }, bytes.AsMemory(0, length));
             rest -= length;
         }
     }
@@ -273,7 +323,12 @@ internal sealed class UnixSocket : FileKind
         while (true)
         {
             SysResult result = Sys.ReceiveMessage(
-                file.Taken.Number, buffer, default, address, MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_TRUNC, out ReceivedMessage received);
+                file.Taken.Number,
+                buffer,
+                default,
+                address,
+                MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_TRUNC,
+                out ReceivedMessage received);
             bool isEnd = result.Raw == 0 && info.Type == SocketType.SOCK_SEQPACKET && (info.Shutdown & (int)SkShutdown.Read) != 0;
             if (result.Errno == Errno.EAGAIN || isEnd)
             {
@@ -300,7 +355,8 @@ internal sealed class UnixSocket : FileKind
     }
 
     private static void SetPeekOffset(int socket, int offset)
-        => Sys.SetSocketOption(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, offset).OrThrow($"setsockopt(fd {socket}, SO_PEEK_OFF, {offset})");
+        => Sys.SetSocketOption(
+            socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, offset).OrThrow($"setsockopt(fd {socket}, SO_PEEK_OFF, {offset})");
 
     // ---- restore
 

@@ -60,7 +60,8 @@ internal sealed class UnixSocketMaker : IDisposable
             node.Peer = byInode.GetValueOrDefault(node.Message.Peer);
             if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
             {
-                throw new CheckpointException($"{node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
+                throw new CheckpointException(
+                    $"{node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
             }
         }
 
@@ -142,7 +143,8 @@ internal sealed class UnixSocketMaker : IDisposable
     private Fd Open(Node node)
     {
         using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
-        return new Fd(Sys.Socket(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC).OrThrow($"socket(AF_UNIX, {node.Type}) of {node}").Int32);
+        return new Fd(
+            Sys.Socket(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC).OrThrow($"socket(AF_UNIX, {node.Type}) of {node}").Int32);
     }
 
     private void Listen(Fd fd, Node node, int backlog)
@@ -186,7 +188,12 @@ internal sealed class UnixSocketMaker : IDisposable
         int second;
         using (BorrowedIdentity.OfHolder(context, node.Message.Id))
         {
-            Sys.SocketPair(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC, 0, out first, out second).OrThrow($"socketpair(AF_UNIX, {node.Type}) of {node}");
+            Sys.SocketPair(
+                SocketFamily.AF_UNIX,
+                node.Type | SocketType.SOCK_CLOEXEC,
+                0,
+                out first,
+                out second).OrThrow($"socketpair(AF_UNIX, {node.Type}) of {node}");
         }
 
         node.Fd = new Fd(first);
@@ -256,7 +263,9 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private void Finish()
     {
-        foreach (Node node in nodes.Where(node => node.Message.HasShutdown && node.Message.Shutdown != SkShutdown.None && node.Role != Role.Orphan))
+        IEnumerable<Node> shut = nodes.Where(
+            node => node.Message.HasShutdown && node.Message.Shutdown != SkShutdown.None && node.Role != Role.Orphan);
+        foreach (Node node in shut)
         {
             // READ, WRITE, BOTH are one more than SHUT_RD, SHUT_WR, SHUT_RDWR.
             var how = (ShutdownHow)((int)node.Message.Shutdown - 1);
@@ -326,7 +335,10 @@ internal sealed class UnixSocketMaker : IDisposable
             TcpState.TCP_ESTABLISHED when Peer is null && IsDatagram && Message.Name.Length > 0 => Role.Alone,
             TcpState.TCP_ESTABLISHED when Peer is null => Role.Orphan,
             TcpState.TCP_ESTABLISHED when Peer.Message.State == (uint)TcpState.TCP_LISTEN => Role.Pending,
-            _ when Peer is null || Peer.Message.Peer != Message.Ino || (IsDatagram && Message.Name.Length > 0 && Peer.Message.Name.Length > 0) => Role.Alone,
+            _ when Peer is null
+                || Peer.Message.Peer != Message.Ino
+                || (IsDatagram && Message.Name.Length > 0 && Peer.Message.Name.Length > 0)
+                => Role.Alone,
             _ => IsDatagram ? Role.PairedDatagram : Role.Connected,
         };
 

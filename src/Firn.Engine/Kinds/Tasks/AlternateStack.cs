@@ -31,7 +31,8 @@ internal sealed class AlternateStack : TaskKind
     {
         if (thread.Core.ThreadCore?.Sas is { } saved)
         {
-            var stack = new SignalStack { ss_sp = saved.SsSp, ss_size = saved.SsSize, ss_flags = (int)saved.SsFlags & ~SignalStack.SS_ONSTACK };
+            var stack =
+                new SignalStack { ss_sp = saved.SsSp, ss_size = saved.SsSize, ss_flags = (int)saved.SsFlags & ~SignalStack.SS_ONSTACK };
             batch.Call(Sysno.sigaltstack, batch.Data(stack), 0);
         }
     }

@@ -14,8 +14,8 @@ namespace Firn.Engine.Kinds.Tasks;
 
 /// <summary>Who a thread is and what it may do: user and group ids, capabilities, secure bits, no-new-privileges.</summary>
 /// <remarks>
-/// Each thread has its own, and sets them by itself. credentials(7), capabilities(7). The order of the restore is bound: ids while the secure
-/// bits keep the capabilities, the inheritable set while the bounding set still allows it, ambient ones before the last set, and the
+/// Each thread has its own, and sets them by itself. credentials(7), capabilities(7). The order of the restore is bound: ids while the
+/// secure bits keep the capabilities, the inheritable set while the bounding set still allows it, ambient ones before the last set, and the
 /// right to set secure bits given up last.
 /// </remarks>
 internal sealed class Credentials : TaskKind
@@ -133,7 +133,8 @@ internal sealed class Credentials : TaskKind
         batch.Call(Sysno.setfsuid, saved.Fsuid);
     }
 
-    private static void RestoreCapabilities(RestoreContext context, RestoredThread thread, CredsEntry saved, CredsEntry present, RemoteBatch batch)
+    private static void RestoreCapabilities(
+        RestoreContext context, RestoredThread thread, CredsEntry saved, CredsEntry present, RemoteBatch batch)
     {
         ulong setpcap = 1UL << CapabilitySetpcap;
         ulong permitted = Join(saved.CapPrm);
@@ -196,5 +197,6 @@ internal sealed class Credentials : TaskKind
         words.Add((uint)(mask >> 32));
     }
 
-    private static ulong Join(RepeatedField<uint> words) => (words.Count > 0 ? words[0] : 0) | (words.Count > 1 ? (ulong)words[1] << 32 : 0);
+    private static ulong Join(RepeatedField<uint> words)
+        => (words.Count > 0 ? words[0] : 0) | (words.Count > 1 ? (ulong)words[1] << 32 : 0);
 }

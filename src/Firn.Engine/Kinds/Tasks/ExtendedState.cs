@@ -24,7 +24,10 @@ internal static class ExtendedState
     private const ulong FpAndSse = 3;
 
     private static readonly string[] Names =
-        ["x87", "SSE", "AVX", "MPX", "MPX", "AVX-512", "AVX-512", "AVX-512", "PT", "protection keys", "PASID", "CET", "CET", "HDC", "UINTR", "LBR", "HWP", "AMX", "AMX", "APX"];
+    [
+        "x87", "SSE", "AVX", "MPX", "MPX", "AVX-512", "AVX-512", "AVX-512", "PT", "protection keys",
+        "PASID", "CET", "CET", "HDC", "UINTR", "LBR", "HWP", "AMX", "AMX", "APX",
+    ];
 
     /// <summary>Makes the message out of an area that the kernel wrote.</summary>
     public static UserX86FpregsEntry ToMessage(ReadOnlySpan<byte> area, XsaveLayout layout)
@@ -163,7 +166,9 @@ internal static class ExtendedState
         {
             int number = BitOperations.TrailingZeroCount(lacking);
             string name = number < Names.Length ? Names[number] : $"XSAVE component {number}";
-            throw new CheckpointException($"a thread used {name} registers, which this processor doesn't have or its kernel has not enabled; restore on one that has them");
+            throw new CheckpointException(
+                $"a thread used {name} registers, which this processor doesn't have or its kernel has not enabled; restore on one that "
+                    + "has them");
         }
     }
 

@@ -7,7 +7,9 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>Which kernel objects the processes of a tree share: memory, descriptor tables, working directories, signal tables, namespaces.</summary>
+/// <summary>
+/// Which kernel objects the processes of a tree share: memory, descriptor tables, working directories, signal tables, namespaces.
+/// </summary>
 /// <remarks>
 /// The same object has the same id. Firn itself is number 1 of each, as CRIU is in its images: a process in the namespace of Firn's own
 /// has the id that <see cref="Own"/> says, and the inventory. kcmp(2), which also gives an order, so that each process is found or
@@ -34,7 +36,9 @@ internal static class KernelObjectIds
         CgroupNsId = 8,
     };
 
-    /// <summary>Fills <see cref="DumpedTask.Ids"/> of all processes, and adds what can't be saved to the problems. Needs no remote call.</summary>
+    /// <summary>
+    /// Fills <see cref="DumpedTask.Ids"/> of all processes, and adds what can't be saved to the problems. Needs no remote call.
+    /// </summary>
     public static void DumpTree(DumpContext context)
     {
         var memory = new SharedObjects(KcmpType.KCMP_VM);

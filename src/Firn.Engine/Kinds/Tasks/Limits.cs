@@ -18,7 +18,10 @@ internal sealed class Limits : TaskKind
     private const int Count = 16;
     private const int Size = 16;
     private static readonly string[] Names =
-        ["CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"];
+    [
+        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS",
+        "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+    ];
 
     // ---- dump
 
@@ -66,7 +69,8 @@ internal sealed class Limits : TaskKind
                 {
                     ulong hard = present.As<ulong>()[(2 * resource) + 1];
                     context.Log.LogWarning(
-                        "pid {Pid}: RLIMIT_{Name} {Soft}, hard {Hard}: the hard limit stays {Present}: {Errno}; raising it takes CAP_SYS_RESOURCE",
+                        "pid {Pid}: RLIMIT_{Name} {Soft}, hard {Hard}: the hard limit stays {Present}: {Errno}; raising it takes "
+                            + "CAP_SYS_RESOURCE",
                         thread.Task.Pid, Names[resource], wanted.Cur, wanted.Max, hard, set.Result.Errno);
                     batch.Try(Sysno.prlimit64, 0, resource, Limit(batch, Math.Min(wanted.Cur, hard), Math.Min(wanted.Max, hard)), 0);
                     batch.Run("limits");

@@ -10,7 +10,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>Signals that wait to be delivered: to a thread, or to any thread of the process. In order, with all that siginfo says.</summary>
+/// <summary>
+/// Signals that wait to be delivered: to a thread, or to any thread of the process. In order, with all that siginfo says.
+/// </summary>
 /// <remarks>
 /// <para>
 /// Read after the timers (in the batch's completion, and the timers are asked in the batch): so a timer that expires between the two shows
@@ -100,12 +102,16 @@ internal sealed class PendingSignals : TaskKind
         if (entry.Siginfo.Length != SiginfoSize || Number(entry) is < 1 or > 64)
         {
             throw new ImageFormatException(
-                $"core-{thread.Tid}.img", 0, "siginfo", $"holds a queued signal of {entry.Siginfo.Length} bytes; it must be {SiginfoSize}, and begin with a signal's number");
+                $"core-{thread.Tid}.img",
+                0,
+                "siginfo",
+                $"holds a queued signal of {entry.Siginfo.Length} bytes; it must be {SiginfoSize}, and begin with a signal's number");
         }
 
         if (Number(entry) == (int)thread.Remote.EndSignal)
         {
-            context.Log.LogWarning("thread {Tid}: {Signal} was pending, and is lost: the restore uses it itself", thread.Tid, thread.Remote.EndSignal);
+            context.Log.LogWarning(
+                "thread {Tid}: {Signal} was pending, and is lost: the restore uses it itself", thread.Tid, thread.Remote.EndSignal);
         }
 
         batch.MakeRoom(1, SiginfoSize, "pending signals");

@@ -11,7 +11,8 @@ namespace Firn.Engine.Kinds.Tasks;
 
 /// <summary>The timers of timer_create(2), with their ids, and whom they signal.</summary>
 /// <remarks>
-/// /proc/PID/timers tells all but the times. They get their ids back by PR_TIMER_CREATE_RESTORE_IDS (Linux 6.15; kernel/time/posix-timers.c).
+/// /proc/PID/timers tells all but the times. They get their ids back by PR_TIMER_CREATE_RESTORE_IDS (Linux 6.15;
+/// kernel/time/posix-timers.c).
 /// The overrun count is saved as CRIU does, but no call sets it; it is that of the last delivered signal, which the program has seen.
 /// </remarks>
 internal sealed class PosixTimers : TaskKind
@@ -31,10 +32,16 @@ internal sealed class PosixTimers : TaskKind
     public override void Examine(DumpContext context, DumpedTask task)
     {
         // A thread that is gone gets no signal any more, and timer_create takes no such thread.
-        if (!task.IsZombie && TaskTimers.Read(task.Pid).Find(timer => timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target)) is { } lost)
+        if (!task.IsZombie
+            && TaskTimers.Read(task.Pid).Find(
+                timer => timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target)) is { } lost)
         {
             context.Problems.Add(
-                "timer-of-dead-thread", task.Pid, $"timer {lost.Id}", "it signals a thread that has ended", "delete it with timer_delete before the dump");
+                "timer-of-dead-thread",
+                task.Pid,
+                $"timer {lost.Id}",
+                "it signals a thread that has ended",
+                "delete it with timer_delete before the dump");
         }
     }
 
@@ -132,7 +139,8 @@ internal sealed class PosixTimers : TaskKind
         return message;
     }
 
-    // Of a timer without an interval, a signal in the queue can only be newer than the time that was left: setting it anew drops the old one.
+    // Of a timer without an interval, a signal in the queue can only be newer than the time that was left: setting it anew drops the old
+    // one.
     private static bool HasExpired(DumpedTask task, TaskTimer timer)
     {
         const int TimerCode = -2;

@@ -64,14 +64,18 @@ internal sealed class ProcessAttributes : TaskKind
         if (written.IsError)
         {
             context.Log.LogWarning(
-                "pid {Pid}: oom_score_adj {Score} was refused: {Errno}; lowering it takes CAP_SYS_RESOURCE", task.Pid, task.Core.Tc.OomScoreAdj, written.Errno);
+                "pid {Pid}: oom_score_adj {Score} was refused: {Errno}; lowering it takes CAP_SYS_RESOURCE",
+                task.Pid,
+                task.Core.Tc.OomScoreAdj,
+                written.Errno);
         }
     }
 
     // The file takes a write from the process itself alone. It may be set once, and again with CAP_AUDIT_CONTROL.
     private static void RestoreLogin(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
-        if (ProcValue.ReadNumber("/proc/self/loginuid") is not { } own || context.Tasks.TrueForAll(other => Login(other) is not { } uid || uid == own))
+        if (ProcValue.ReadNumber("/proc/self/loginuid") is not { } own
+            || context.Tasks.TrueForAll(other => Login(other) is not { } uid || uid == own))
         {
             return;
         }
@@ -79,7 +83,8 @@ internal sealed class ProcessAttributes : TaskKind
         if (Login(task) is { } login)
         {
             RemoteBuffer text = batch.Text(login.ToString(CultureInfo.InvariantCulture));
-            Slot fd = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text("/proc/self/loginuid"), (int)(OpenFlags.O_WRONLY | OpenFlags.O_CLOEXEC));
+            Slot fd = batch.Try(
+                Sysno.openat, At.AT_FDCWD, batch.Text("/proc/self/loginuid"), (int)(OpenFlags.O_WRONLY | OpenFlags.O_CLOEXEC));
             Slot written = batch.Try(Sysno.write, fd, text, text.Bytes.Length - 1);
             batch.Try(Sysno.close, fd);
             batch.Then(() =>
@@ -87,7 +92,10 @@ internal sealed class ProcessAttributes : TaskKind
                 if (written.Result.IsError)
                 {
                     context.Log.LogWarning(
-                        "pid {Pid}: login uid {Login} was refused: {Errno}; it takes CAP_AUDIT_CONTROL and /proc", task.Pid, (int)login, written.Result.Errno);
+                        "pid {Pid}: login uid {Login} was refused: {Errno}; it takes CAP_AUDIT_CONTROL and /proc",
+                        task.Pid,
+                        (int)login,
+                        written.Result.Errno);
                 }
             });
         }

@@ -37,13 +37,17 @@ internal sealed class Registers : TaskKind
             if (segment != UserCodeSegment)
             {
                 string kind = segment == UserCodeSegment32 ? "a 32-bit program" : "a code segment of its own (modify_ldt)";
-                context.Problems.Add("not-64-bit", task.Pid, $"thread {thread.Tid}", $"it runs {kind}", "only 64-bit programs can be saved");
+                context.Problems.Add(
+                    "not-64-bit", task.Pid, $"thread {thread.Tid}", $"it runs {kind}", "only 64-bit programs can be saved");
             }
 
             if ((XsaveLayout.Present(found.ExtendedState) & AmxStates) != 0)
             {
                 context.Problems.Add(
-                    "amx-tiles", task.Pid, $"thread {thread.Tid}", "its AMX tile registers are in use, and no one can set them from outside",
+                    "amx-tiles",
+                    task.Pid,
+                    $"thread {thread.Tid}",
+                    "its AMX tile registers are in use, and no one can set them from outside",
                     "dump while it is not within a matrix computation");
             }
         }
@@ -99,7 +103,8 @@ internal sealed class Registers : TaskKind
     }
 
     /// <summary>What the conductor sets last in a restored thread.</summary>
-    /// <exception cref="CheckpointException">This processor lacks registers that the thread used, or the image is of another architecture.</exception>
+    /// <exception cref="CheckpointException">This processor lacks registers that the thread used, or the image is of another
+    /// architecture.</exception>
     public static RegisterState ToRegisterState(CoreEntry core)
     {
         if (core.Mtype != CoreEntry.Types.March.X8664 || core.ThreadInfo is not { Gpregs: { } general })
@@ -113,7 +118,8 @@ internal sealed class Registers : TaskKind
         }
 
         UserRegs registers = FromMessage(general);
-        return new RegisterState(registers, SignalMasks.Of(core), ExtendedState.ToArea(core.ThreadInfo.Fpregs ?? Reset(), XsaveLayout.OfThisProcessor));
+        return new RegisterState(
+            registers, SignalMasks.Of(core), ExtendedState.ToArea(core.ThreadInfo.Fpregs ?? Reset(), XsaveLayout.OfThisProcessor));
     }
 
     /// <summary>The message of general registers.</summary>
@@ -213,5 +219,6 @@ internal sealed class Registers : TaskKind
         Usable = false,
     };
 
-    private static UserX86FpregsEntry Reset() => new() { Cwd = 0x37f, Swd = 0, Twd = 0, Fop = 0, Rip = 0, Rdp = 0, Mxcsr = 0x1f80, MxcsrMask = 0xffff };
+    private static UserX86FpregsEntry Reset()
+        => new() { Cwd = 0x37f, Swd = 0, Twd = 0, Fop = 0, Rip = 0, Rdp = 0, Mxcsr = 0x1f80, MxcsrMask = 0xffff };
 }

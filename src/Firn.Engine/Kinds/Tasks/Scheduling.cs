@@ -131,7 +131,8 @@ internal sealed class Scheduling : TaskKind
             attributes.sched_util_max = more.UtilMax;
         }
 
-        // A real-time thread has a nice value too, for when it goes back; only setpriority sets that. Before the policy, which then hides it.
+        // A real-time thread has a nice value too, for when it goes back; only setpriority sets that. Before the policy, which then hides
+        // it.
         Warn(context, thread, batch, batch.Try(Sysno.setpriority, 0, 0, core.SchedNice), "nice value");
         Warn(context, thread, batch, batch.Try(Sysno.sched_setattr, 0, batch.Data(attributes), 0), "scheduling policy");
     }
@@ -152,7 +153,12 @@ internal sealed class Scheduling : TaskKind
                 mask.As<ulong>()[i] = core.CpuAffinity[i];
             }
 
-            Warn(context, thread, batch, batch.Try(Sysno.sched_setaffinity, 0, core.CpuAffinity.Count * sizeof(ulong), mask), "CPU affinity");
+            Warn(
+                context,
+                thread,
+                batch,
+                batch.Try(Sysno.sched_setaffinity, 0, core.CpuAffinity.Count * sizeof(ulong), mask),
+                "CPU affinity");
         }
     }
 
@@ -193,10 +199,12 @@ internal sealed class Scheduling : TaskKind
     private static ulong[] ReadOnline()
     {
         ulong[] words = new ulong[MaskBytes / sizeof(ulong)];
-        foreach (string range in (ProcValue.ReadText("/sys/devices/system/cpu/online") ?? string.Empty).Split(',', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string range in (ProcValue.ReadText("/sys/devices/system/cpu/online") ?? string.Empty)
+            .Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
             string[] ends = range.Split('-');
-            for (int cpu = int.Parse(ends[0], CultureInfo.InvariantCulture); cpu <= int.Parse(ends[^1], CultureInfo.InvariantCulture); cpu++)
+            int last = int.Parse(ends[^1], CultureInfo.InvariantCulture);
+            for (int cpu = int.Parse(ends[0], CultureInfo.InvariantCulture); cpu <= last; cpu++)
             {
                 words[cpu / 64] |= 1UL << (cpu % 64);
             }
@@ -210,7 +218,8 @@ internal sealed class Scheduling : TaskKind
         {
             if (slot.Result.IsError)
             {
-                context.Log.LogWarning("thread {Tid}: its {What} was refused: {Errno}; it may take CAP_SYS_NICE", thread.Tid, what, slot.Result.Errno);
+                context.Log.LogWarning(
+                    "thread {Tid}: its {What} was refused: {Errno}; it may take CAP_SYS_NICE", thread.Tid, what, slot.Result.Errno);
             }
         });
 }

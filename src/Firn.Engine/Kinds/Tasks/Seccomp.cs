@@ -103,7 +103,8 @@ internal sealed class Seccomp : TaskKind
         {
             if (index >= image.SeccompFilters.Count || chain.Count > image.SeccompFilters.Count)
             {
-                throw new ImageFormatException("seccomp.img", 0, "filter", $"has {image.SeccompFilters.Count} filters, and a chain leads to number {index}");
+                throw new ImageFormatException(
+                    "seccomp.img", 0, "filter", $"has {image.SeccompFilters.Count} filters, and a chain leads to number {index}");
             }
 
             SeccompFilter filter = image.SeccompFilters[(int)index];
@@ -165,7 +166,10 @@ internal sealed class Seccomp : TaskKind
             if (length.IsError)
             {
                 context.Problems.Add(
-                    "seccomp-filter", thread.Task.Pid, $"thread {thread.Tid}: seccomp filter {i}", $"the kernel doesn't show it: {length.Errno}",
+                    "seccomp-filter",
+                    thread.Task.Pid,
+                    $"thread {thread.Tid}: seccomp filter {i}",
+                    $"the kernel doesn't show it: {length.Errno}",
                     "run firn with CAP_SYS_ADMIN and without seccomp of its own; a filter that isn't classic BPF can't be saved");
                 return;
             }
@@ -177,7 +181,8 @@ internal sealed class Seccomp : TaskKind
             }
 
             var metadata = new SeccompMetadata { filter_off = (ulong)i };
-            if (!Sys.Ptrace(PtraceRequest.PTRACE_SECCOMP_GET_METADATA, thread.Tid, Marshal.SizeOf<SeccompMetadata>(), ref metadata).IsError && metadata.flags != 0)
+            if (!Sys.Ptrace(PtraceRequest.PTRACE_SECCOMP_GET_METADATA, thread.Tid, Marshal.SizeOf<SeccompMetadata>(), ref metadata).IsError
+                && metadata.flags != 0)
             {
                 filter.Flags = (uint)metadata.flags;
             }

@@ -5,7 +5,9 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>The signals that each thread blocks. While a call such as sigsuspend(2) has another mask, the one that it will put back.</summary>
+/// <summary>
+/// The signals that each thread blocks. While a call such as sigsuspend(2) has another mask, the one that it will put back.
+/// </summary>
 /// <remarks>
 /// CRIU keeps a leader's mask with the task, and the others' with the thread. The fields named extended are for machines with more than
 /// 64 signals. The conductor of a restore sets the masks last, with the registers (<see cref="Registers.ToRegisterState"/>).

@@ -45,7 +45,9 @@ internal sealed class TaskStates : TaskKind
     }
 
     /// <inheritdoc/>
-    /// <remarks>Cgroups are not saved yet, but those of Firn itself are the first set (root_cg_set of the inventory), and need no image.</remarks>
+    /// <remarks>
+    /// Cgroups are not saved yet, but those of Firn itself are the first set (root_cg_set of the inventory), and need no image.
+    /// </remarks>
     public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
     {
         if (ProcValue.ReadText($"/proc/{thread.Task.Pid}/task/{thread.Tid}/cgroup") == ProcValue.ReadText("/proc/self/cgroup"))

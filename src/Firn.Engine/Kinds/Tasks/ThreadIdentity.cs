@@ -10,7 +10,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>What makes a thread known to libc and to its parent: its name, what is cleared and whom it tells when it ends, its rseq area.</summary>
+/// <summary>
+/// What makes a thread known to libc and to its parent: its name, what is cleared and whom it tells when it ends, its rseq area.
+/// </summary>
 /// <remarks>set_tid_address(2), get_robust_list(2), rseq(2), PR_SET_NAME, PR_SET_PDEATHSIG.</remarks>
 internal sealed class ThreadIdentity : TaskKind
 {
@@ -89,7 +91,9 @@ internal sealed class ThreadIdentity : TaskKind
         if (thread.Task.Parent is null && context.Options is { Detached: true, Sibling: false })
         {
             context.Log.LogWarning(
-                "thread {Tid}: it gets no signal {Signal} at the death of its parent, which firn is, and which ends now", thread.Tid, core.PdeathSig);
+                "thread {Tid}: it gets no signal {Signal} at the death of its parent, which firn is, and which ends now",
+                thread.Tid,
+                core.PdeathSig);
         }
         else
         {

@@ -5,8 +5,8 @@ namespace Firn.Engine.Kinds.Tasks;
 
 /// <summary>Chooses the signal by which the batches of a restored process end.</summary>
 /// <remarks>
-/// It is one that is ignored unless caught; not caught and not pending in this process, so that nothing of the process's own is taken for it
-/// or swallowed with it.
+/// It is one that is ignored unless caught; not caught and not pending in this process, so that nothing of the process's own is taken for
+/// it or swallowed with it.
 /// </remarks>
 internal static class WorkSignal
 {
