@@ -35,7 +35,7 @@ internal static class Options
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore, "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
         Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS", "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
-        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "PROGRAM", "run PROGRAM at fixed moments, with CRTOOLS_SCRIPT_ACTION set", (to, text) => to.ActionScript = text),
+        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "PROGRAM", "CRIU's; refused so far", (_, _) => throw new UsageException("--action-script is not there yet: run the program before and after firn instead")),
         Value("close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
         // ---- what is said
