@@ -1,9 +1,12 @@
 namespace Firn.Cli;
 
-/// <summary>Reads a command line as getopt_long(3) does for CRIU: options and the verb in any order, unique beginnings of long names, letters together.</summary>
+/// <summary>
+/// Reads a command line as getopt_long(3) does for CRIU: options and the verb in any order, unique beginnings of long names, letters
+/// together.
+/// </summary>
 /// <remarks>
-/// Scripts that call CRIU rely on these rules (`-v4`, `-vvv`, `-oLOG`, `--leave-run`), and System.CommandLine has others: so that library makes the
-/// help and the suggestions, from the same table, and this reads.
+/// Scripts that call CRIU rely on these rules (`-v4`, `-vvv`, `-oLOG`, `--leave-run`), and System.CommandLine has others: so that library
+/// makes the help and the suggestions, from the same table, and this reads.
 /// </remarks>
 internal static class CommandLine
 {
@@ -87,7 +90,8 @@ internal static class CommandLine
         CommandOption? later = invocation.Used.FirstOrDefault(option => option.Support == Support.NotYet);
         if (later is not null)
         {
-            throw new UsageException($"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
+            throw new UsageException(
+                $"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
         }
 
         if (scope is not (Verbs.Decode or Verbs.Encode) && invocation.Operands.Count > 0)

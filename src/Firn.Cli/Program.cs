@@ -23,7 +23,8 @@ if (invocation.Version)
 {
     // Tools that call criu look for the first line.
     string name = Path.GetFileName(Environment.GetCommandLineArgs()[0]);
-    Console.Out.WriteLine(name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
+    Console.Out.WriteLine(
+        name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
     return 0;
 }
 

@@ -27,14 +27,17 @@ public sealed class CheckPidTests
         using JsonDocument answer = JsonDocument.Parse(json.Output);
         Assert.False(answer.RootElement.GetProperty("canBeDumped").GetBoolean());
         JsonElement[] problems = [.. answer.RootElement.GetProperty("problems").EnumerateArray()];
-        Assert.Equal(Expected, problems.Select(problem => problem.GetProperty("identifier").GetString()!).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(
+            Expected, problems.Select(problem => problem.GetProperty("identifier").GetString()!).Distinct().Order(StringComparer.Ordinal));
         Assert.All(problems, problem => Assert.Equal(pid, problem.GetProperty("pid").GetInt32()));
         Assert.All(problems, problem => Assert.NotEqual(string.Empty, problem.GetProperty("remedy").GetString()));
 
         // The dump itself says the same, a sentence each.
         Outcome dump = space.Firn("dump", "-t", $"{pid}", "-D", space.MakeDirectory("images"));
         Assert.Equal(1, dump.Status);
-        Assert.Equal(problems.Length, dump.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.StartsWith("dump: pid ", StringComparison.Ordinal)));
+        string[] said = dump.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(problems.Length, said.Length);
+        Assert.All(said, line => Assert.StartsWith("dump: pid ", line, StringComparison.Ordinal));
 
         space.Kill(pid, SIGUSR1);
         PidNamespace.Until(() => File.Exists(Path.Combine(work, "result")), "the target goes on");

@@ -61,7 +61,8 @@ public sealed class MistakeTests
     {
         using var space = new PidNamespace();
         string command = Programs.Command("/usr/bin/setpriv");
-        Outcome outcome = space.Run([command, "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", Programs.Firn, .. line.Split(' ')]);
+        Outcome outcome = space.Run(
+            [command, "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", Programs.Firn, .. line.Split(' ')]);
         Assert.Equal(1, outcome.Status);
         Assert.EndsWith("run it as root\n", outcome.Error, StringComparison.Ordinal);
     }

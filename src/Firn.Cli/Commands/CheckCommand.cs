@@ -154,7 +154,9 @@ internal static class CheckCommand
     private static string Verdict(bool possible, bool whole) => (possible, whole) switch
     {
         (false, _) => "Does not look good.\n",
-        (_, false) => "Looks good but some kernel features are missing\nwhich, depending on your process tree, may cause\ndump or restore failure.\n",
+        (_, false)
+            => "Looks good but some kernel features are missing\nwhich, depending on your process tree, may cause\ndump or restore "
+                + "failure.\n",
         _ => "Looks good.\n",
     };
 

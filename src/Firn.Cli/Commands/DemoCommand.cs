@@ -4,8 +4,12 @@ using Firn.Engine;
 
 namespace Firn.Cli.Commands;
 
-/// <summary>`firn demo`: starts a program of several processes and threads, checkpoints it, kills it, restores it, and shows that it goes on.</summary>
-/// <remarks>It ends with 0 only if the very same processes went on from where they were; nothing of it is left behind, whichever way it ends.</remarks>
+/// <summary>
+/// `firn demo`: starts a program of several processes and threads, checkpoints it, kills it, restores it, and shows that it goes on.
+/// </summary>
+/// <remarks>
+/// It ends with 0 only if the very same processes went on from where they were; nothing of it is left behind, whichever way it ends.
+/// </remarks>
 internal static class DemoCommand
 {
     private const int TicksToSee = 10;

@@ -65,7 +65,8 @@ internal sealed class DemoProgram : IDisposable
     /// <summary>Starts it, with nothing of the caller's but /dev/null and a file for its lines.</summary>
     public void Start()
     {
-        // What is killed and what is restored is reaped here, wherever its parent went: pid 1 may take its time, and hold the pids meanwhile.
+        // What is killed and what is restored is reaped here, wherever its parent went: pid 1 may take its time, and hold the pids
+        // meanwhile.
         Sys.Prctl(PrctlOption.PR_SET_CHILD_SUBREAPER, 1).OrThrow("prctl(PR_SET_CHILD_SUBREAPER)");
 
         // A descriptor that the caller forgot to close would be a pipe to outside of the tree.
@@ -128,7 +129,10 @@ internal sealed class DemoProgram : IDisposable
             processes.Add(new(pid, File.ReadAllText($"/proc/{pid}/comm").Trim(), Directory.GetDirectories($"/proc/{pid}/task").Length));
         }
 
-        long[] counters = [.. LastLine.Split(' ').Skip(2).Where(word => char.IsAsciiDigit(word[0])).Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
+        long[] counters = [.. LastLine.Split(' ')
+            .Skip(2)
+            .Where(word => char.IsAsciiDigit(word[0]))
+            .Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
         return new(processes, counters);
     }
 
@@ -209,10 +213,15 @@ internal sealed class DemoProgram : IDisposable
     private List<int> Mine() => [.. Children(Sys.GetPid()).Where(pid => !foreign.Contains(pid)).SelectMany(Tree)];
 
     private bool IsEnded()
-        => Sys.Wait4(Root, out _, WaitOptions.__WALL | WaitOptions.WNOHANG) is { IsError: true, Errno: Errno.ECHILD } or { IsError: false, Int32: > 0 };
+    {
+        SysResult result = Sys.Wait4(Root, out _, WaitOptions.__WALL | WaitOptions.WNOHANG);
+        return result.Errno == Errno.ECHILD || result is { IsError: false, Int32: > 0 };
+    }
 
     private static int Tick(string line)
-        => line.Split(' ', ',') is ["tick", string number, ..] && int.TryParse(number, CultureInfo.InvariantCulture, out int tick) ? tick : 0;
+        => line.Split(' ', ',') is ["tick", string number, ..] && int.TryParse(number, CultureInfo.InvariantCulture, out int tick)
+            ? tick
+            : 0;
 
     private static IEnumerable<int> Tree(int pid)
     {

@@ -13,7 +13,8 @@ internal sealed class DemoStage
 
     public DemoStage() => colours = moves && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
 
-    public void Title(string number, string text) => Console.Out.WriteLine($"{(number == "1" ? string.Empty : "\n")}{Painted($"{number}  {text}", "1")}");
+    public void Title(string number, string text)
+        => Console.Out.WriteLine($"{(number == "1" ? string.Empty : "\n")}{Painted($"{number}  {text}", "1")}");
 
     public void Line(string text) => Console.Out.WriteLine(Indent + text);
 
@@ -42,7 +43,8 @@ internal sealed class DemoStage
     {
         foreach (PhaseTime phase in phases)
         {
-            Console.Out.WriteLine($"{Indent}{phase.Name,-14}{Account.Milliseconds(phase.Duration),10}   {Painted(Meaning(phase.Name), "2")}".TrimEnd());
+            Console.Out.WriteLine(
+                $"{Indent}{phase.Name,-14}{Account.Milliseconds(phase.Duration),10}   {Painted(Meaning(phase.Name), "2")}".TrimEnd());
         }
     }
 

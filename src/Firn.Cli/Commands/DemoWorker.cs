@@ -24,7 +24,8 @@ internal static class DemoWorker
         for (int tick = 1; ; tick++)
         {
             Thread.Sleep(100);
-            string line = string.Create(CultureInfo.InvariantCulture, $"{tick} {string.Join(' ', counters.Select(counter => Volatile.Read(ref counter)))}\n");
+            string line = string.Create(
+                CultureInfo.InvariantCulture, $"{tick} {string.Join(' ', counters.Select(counter => Volatile.Read(ref counter)))}\n");
             if (Sys.Write(1, Encoding.ASCII.GetBytes(line)).IsError)
             {
                 return 0;

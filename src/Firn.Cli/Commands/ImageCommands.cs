@@ -44,7 +44,8 @@ internal static class ImageCommands
         {
             return File.Exists(path)
                 ? File.ReadAllBytes(path)
-                : throw new UsageException(Directory.Exists(path) ? $"{path} is a directory; name one image file in it" : $"there is no file {path}");
+                : throw new UsageException(
+                    Directory.Exists(path) ? $"{path} is a directory; name one image file in it" : $"there is no file {path}");
         }
 
         using Stream input = Console.OpenStandardInput();

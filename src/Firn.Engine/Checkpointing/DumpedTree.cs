@@ -79,7 +79,8 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
 
     private CheckpointException Unwritable(string name, Errno errno)
         => new($"dump: {Path.Combine(Context.Options.ImagesDirectory, name)} can't be written: {errno} ({ErrnoText.Describe(errno)}); "
-            + "make room or choose another images directory") { Phase = "dump", Errno = errno };
+            + "make room or choose another images directory")
+        { Phase = "dump", Errno = errno };
 
     private void Write(string name, ReadOnlySpan<byte> bytes)
     {

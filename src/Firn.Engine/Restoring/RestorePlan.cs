@@ -74,7 +74,8 @@ internal sealed class RestorePlan
         if (!File.Exists(Path.Combine(images.Directory, "inventory.img")))
         {
             throw new CheckpointException(
-                $"{images.Directory} holds no inventory.img: it is no image set, or its dump did not come to its end; dump again") { Phase = "prepare" };
+                $"{images.Directory} holds no inventory.img: it is no image set, or its dump did not come to its end; dump again")
+            { Phase = "prepare" };
         }
 
         var inventory = images.One<InventoryEntry>(ImageKind.Inventory);
