@@ -33,6 +33,12 @@ if (invocation.Help)
     return HelpText.Print(invocation.Verb);
 }
 
+if (invocation.Verb is "dump" or "restore")
+{
+    // The tree stands still meanwhile: a collection of garbage can wait until it runs again. Where that much can't be had, it is as ever.
+    _ = GC.TryStartNoGCRegion(128 << 20);
+}
+
 return Failure.Guard(
     invocation.Verb,
     () => invocation.Verb switch

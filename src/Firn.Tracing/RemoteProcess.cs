@@ -37,6 +37,7 @@ public sealed class RemoteProcess : IDisposable
     private const int ThreadBatchSize = 8 << 10;
     private const int MainBatchSize = 1 << 20;
     private const int BelowFrame = 1024;
+    private const int RedZone = 128;
 
     private readonly EntryRequest request;
     private readonly EntryPoints entry;
@@ -60,6 +61,11 @@ public sealed class RemoteProcess : IDisposable
         leftOver = [.. request.Mappings.Where(IsScratch)];
         frameSize = FrameSize(first);
         stackBytes = new byte[StackArea(first)];
+
+        // A thread so deep in its stack that it uses the lowest pages leaves no room for a frame there.
+        HasWayHome = entry.Trampoline.Value != 0
+            && entry.StackBottom.Value != 0
+            && !request.Threads.Any(thread => thread.Found!.Registers.rsp - entry.StackBottom.Value < (ulong)stackBytes.Length + RedZone);
     }
 
     /// <summary>The process.</summary>
@@ -74,10 +80,10 @@ public sealed class RemoteProcess : IDisposable
     /// <summary>
     /// Whether the process has a trampoline home. Where it has none, the two single calls in and the one out are not covered.
     /// </summary>
-    public bool HasWayHome => entry.Trampoline.Value != 0 && entry.StackBottom.Value != 0;
+    public bool HasWayHome { get; }
 
     // The frame's place on the stack, above some room for a handler that might run on it.
-    private RemotePtr StackFrame => HomeFrame.Place(entry.StackBottom + BelowFrame);
+    private RemotePtr StackFrame => FrameOnStack(entry.StackBottom.Value);
 
     private ulong WorkMask => ~(1UL << ((int)endSignal - 1));
 
@@ -157,19 +163,17 @@ public sealed class RemoteProcess : IDisposable
     /// <param name="threads">Its threads, stopped and captured.</param>
     public static bool IsOnWayHome(IReadOnlyList<Mapping> mappings, IReadOnlyList<Tracee> threads)
     {
-        List<(ulong Start, ulong End)> places = [.. mappings.Where(IsScratch).Select(mapping => (mapping.Start, mapping.End))];
-        foreach (Mapping mapping in mappings)
+        List<Mapping> scratches = [.. mappings.Where(IsScratch)];
+        Mapping? stack = mappings.FirstOrDefault(mapping => mapping.IsNamed("[stack]"));
+        ulong frame = stack is null ? 0 : FrameOnStack(stack.Start).Value;
+        return threads.Any(thread =>
         {
-            if (mapping.IsNamed("[stack]"))
-            {
-                places.Add((mapping.Start, mapping.Start + (ulong)StackArea(threads[0])));
-            }
-        }
+            UserRegs registers = thread.Found!.Registers;
+            return (frame != 0 && (registers.rsp == frame || registers.rsp == frame + 8))
+                || scratches.Exists(scratch => IsIn(scratch, registers.rsp) || IsIn(scratch, registers.rip));
+        });
 
-        return threads.Any(
-            thread => places.Exists(place => IsIn(place, thread.Found!.Registers.rsp) || IsIn(place, thread.Found.Registers.rip)));
-
-        static bool IsIn((ulong Start, ulong End) place, ulong address) => address >= place.Start && address < place.End;
+        static bool IsIn(Mapping mapping, ulong address) => address >= mapping.Start && address < mapping.End;
     }
 
     /// <summary>
@@ -211,6 +215,8 @@ public sealed class RemoteProcess : IDisposable
 
         return Signal.SIGURG;
     }
+
+    private static RemotePtr FrameOnStack(ulong bottom) => HomeFrame.Place(new RemotePtr(bottom + BelowFrame));
 
     private static int FrameSize(Tracee tracee) => HomeFrame.Size(tracee.Found!.ExtendedState.Length) + 64;
 

@@ -79,7 +79,7 @@ public sealed partial class Tracee
         return Accept(result, status);
     }
 
-    /// <summary>Looks whether the tracee has stopped, without waiting.</summary>
+    /// <summary>Looks whether the tracee has stopped, without waiting; takes note of others as <see cref="WaitForStop"/> does.</summary>
     /// <returns>False while it runs.</returns>
     /// <exception cref="TraceeLostException">It is gone.</exception>
     public bool PollStop()
@@ -93,7 +93,16 @@ public sealed partial class Tracee
         SysResult result = Wait(Tid, out status, WaitOptions.WNOHANG);
         if (result is { IsError: false, Int32: 0 })
         {
-            return false;
+            result = Wait(-1, out status, WaitOptions.WNOHANG);
+            if (result is { IsError: false, Int32: > 0 } && result.Int32 != Tid)
+            {
+                (notes ??= [])[result.Int32] = status;
+            }
+
+            if (result.IsError || result.Int32 != Tid)
+            {
+                return false;
+            }
         }
 
         Accept(result, status);

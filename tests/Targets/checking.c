@@ -1,7 +1,7 @@
 // gcc: -O2
 // A program that checks all that it has, all the time: general, AVX and AVX-512 registers, the signal mask, memory, descriptors. Two
 // processes, several threads: two compute, one sleeps, one waits for a futex. It counts in a file that others map too.
-// Arguments: the file. Layout: see `counters`.
+// Arguments: the file, before it "restored" for one that is to be dumped and restored, or "alone" for one process only, which is that too.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -138,9 +138,9 @@ static void sleep_on(int part)
 {
     for (;;) {
         struct timespec left = { 0, 3000000 };
-        // A sleep may be cut short, as by a stop and a continue; it says what is left then.
+        // A sleep may be cut short, as by a stop and a continue; it says what is left then, with its slack.
         while (nanosleep(&left, &left))
-            if (errno != EINTR || left.tv_sec || left.tv_nsec > 3000000)
+            if (errno != EINTR || left.tv_sec || left.tv_nsec > 900000000)
                 fail(part, "nanosleep", errno);
         check_mask(part);
         shared->count[part]++;
@@ -219,9 +219,10 @@ int main(int count, char **arguments)
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR2);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    shared->parts = PARTS;
+    int alone = !strcmp(arguments[1], "alone");
+    shared->parts = alone ? CHILD : PARTS;
     shared->pid[0] = getpid();
-    int pid = fork();
+    int pid = alone ? -1 : fork();
     if (pid == 0) {
         prctl(PR_SET_NAME, "checking-child");
         thread(child_sleeper);

@@ -33,6 +33,9 @@ internal sealed class DumpContext
     /// </summary>
     public List<string> WrittenFiles { get; } = [];
 
+    /// <summary>What is to be done when all messages are written, before the image set is published.</summary>
+    public List<Action> BeforePublishing { get; } = [];
+
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
 

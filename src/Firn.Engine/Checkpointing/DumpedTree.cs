@@ -47,6 +47,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
             Write(kind == ImageKind.Inventory ? PendingInventory : kind.FileName(id), bytes);
         }
 
+        Context.BeforePublishing.ForEach(action => action());
         Sys.RenameAt(directory.Number, PendingInventory, directory.Number, Inventory).OrThrow($"renameat({PendingInventory}, {Inventory})");
         isPublished = true;
     }
