@@ -7,7 +7,7 @@ namespace Firn.Linux;
 /// No libc stands between: errno is never shared, EINTR is never hidden, and the calls that libc wraps (set_tid in clone3, ptrace
 /// register sets, credentials of one thread) mean what the kernel means by them. syscall(2).
 /// </remarks>
-public static unsafe partial class Kernel
+public static partial class Kernel
 {
     /// <summary>The size of a page of x86_64, in bytes.</summary>
     public const int PageSize = 4096;

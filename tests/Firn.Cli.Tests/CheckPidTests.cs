@@ -47,7 +47,7 @@ public sealed class CheckPidTests
     public void Says_that_a_tree_can_be_dumped()
     {
         using var space = new PidNamespace();
-        int pid = space.Start(["/bin/sleep", "1000"]);
+        int pid = Sleeper.Start(space);
         Outcome outcome = space.Firn("check", "--pid", $"{pid}");
         Assert.Equal((0, $"The tree of pid {pid} can be dumped.\n"), (outcome.Status, outcome.Output));
         Assert.Contains(pid, space.Pids);

@@ -48,7 +48,7 @@ public sealed class CommandTests
         using var space = new PidNamespace();
         string images = space.MakeDirectory("images");
         string work = space.MakeDirectory("work");
-        int pid = space.Start(["/bin/sleep", "1000"]);
+        int pid = Sleeper.Start(space);
         Outcome people = space.FirnMust("dump", "-t", $"{pid}", "-D", images, "-R");
         Assert.Empty(people.Output);
         Assert.StartsWith("dump: 1 process with 1 thread, ", people.Error, StringComparison.Ordinal);
@@ -103,7 +103,7 @@ public sealed class CommandTests
     {
         using var space = new PidNamespace();
         string images = space.MakeDirectory("images");
-        int pid = space.Start(["/bin/sleep", "1000"]);
+        int pid = Sleeper.Start(space);
         space.FirnMust("dump", "-t", $"{pid}", "-D", images);
         foreach (string image in Directory.GetFiles(images, "*.img").Where(path => !path.Contains("/pages-", StringComparison.Ordinal)))
         {
