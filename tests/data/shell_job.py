@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A shell of a terminal's session runs a job, dumps it, restores it into its place; the job answers at the terminal, before and after."""
-import os, pty, select, signal, sys, time
+"""A job in the foreground of a terminal is dumped from elsewhere; the terminal's shell restores it: it answers there, in the foreground."""
+import os, pty, select, signal, subprocess, sys, time
 
 firn, images = sys.argv[1:]
 JOB = 'n=0; while read -r line; do n=$((n+1)); echo "answer $n to $line"; done'
@@ -21,12 +21,9 @@ def shell(orders, reports):
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     job = foreground(["/bin/bash", "-c", JOB])
     os.write(reports, b"%d\n" % job)
-    os.read(orders, 1)
-    for command in (["dump", "-t", str(job), "-D", images, "--shell-job"], ["restore", "-D", images, "--shell-job", "-d"]):
-        _, status = os.waitpid(foreground([firn, *command]), 0)
-        if command[0] == "dump":
-            os.waitpid(job, 0)
-        os.write(reports, b"%s %d\n" % (command[0].encode(), os.waitstatus_to_exitcode(status)))
+    os.waitpid(job, 0)
+    _, status = os.waitpid(foreground([firn, "restore", "-D", images, "--shell-job"]), 0)
+    os.write(reports, b"%d\n" % os.waitstatus_to_exitcode(status))
     os.read(orders, 1)
     os._exit(0)
 
@@ -58,19 +55,17 @@ if pid == 0:
 os.close(reports)
 job = int(report()[0])
 say_and_hear(b"one\n", b"answer 1 to one")
-os.write(to_shell, b".")
-for command in ("dump", "restore"):
-    told = report()
-    if told != [command, "0"]:
-        time.sleep(0.5)
-        sys.exit(f"{told}: {os.read(master, 65536).decode()}")
+dump = [firn, "dump", "-t", str(job), "-D", images]
+refused = subprocess.run(dump, capture_output=True, text=True, check=False)
+if refused.returncode != 1 or "--shell-job" not in refused.stderr:
+    sys.exit(f"not refused without --shell-job: {refused}")
+done = subprocess.run([*dump, "--shell-job"], capture_output=True, text=True, check=False)
+if done.returncode:
+    sys.exit(done.stderr)
 say_and_hear(b"two\n", b"answer 2 to two")
 if os.getsid(job) != pid or os.getpgid(job) != job or os.tcgetpgrp(master) != job:
     sys.exit("session, group or foreground group is another")
 os.write(master, b"\x03")                       # the terminal's own interrupt reaches it
-end = time.monotonic() + 60
-while os.path.exists(f"/proc/{job}/exe") and time.monotonic() < end:
-    time.sleep(0.01)
-if os.path.exists(f"/proc/{job}/exe"):
-    sys.exit("Ctrl-C does not end the job")
+if report() != [str(128 + signal.SIGINT)]:
+    sys.exit("Ctrl-C does not end the job, or its end is not that of firn")
 os.write(to_shell, b".")
