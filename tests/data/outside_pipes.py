@@ -14,7 +14,7 @@ def ask(process, said, answer):
         sys.exit(f"{said!r} was answered with {heard!r}")
 
 
-job = subprocess.Popen(["/bin/bash", "-c", JOB], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+job = subprocess.Popen(["/bin/bash", "-c", JOB], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 ask(job, b"one\n", b"answer 1 to one\n")
 pipes = [os.readlink(f"/proc/{job.pid}/fd/{fd}") for fd in (0, 1)]
 done = subprocess.run([firn, "dump", "-t", str(job.pid), "-D", images], capture_output=True, text=True, check=False)
