@@ -1,9 +1,12 @@
 namespace Firn.Cli;
 
-/// <summary>Reads a command line as getopt_long(3) does for CRIU: options and the verb in any order, unique beginnings of long names, letters together.</summary>
+/// <summary>
+/// Reads a command line as getopt_long(3) does for CRIU: options and the verb in any order, unique beginnings of long names, letters
+/// together.
+/// </summary>
 /// <remarks>
-/// Scripts that call CRIU rely on these rules (`-v4`, `-vvv`, `-oLOG`, `--leave-run`), and System.CommandLine has others: so that library makes the
-/// help and the suggestions, from the same table, and this reads.
+/// Scripts that call CRIU rely on these rules (`-v4`, `-vvv`, `-oLOG`, `--leave-run`), and System.CommandLine has others: so that library
+/// makes the help and the suggestions, from the same table, and this reads.
 /// </remarks>
 internal static class CommandLine
 {
@@ -45,6 +48,12 @@ internal static class CommandLine
             invocation.Operands.RemoveAt(0);
         }
 
+        if (invocation.Verb == "help")
+        {
+            invocation.Help = true;
+            invocation.Verb = invocation.Operands.Count > 0 ? invocation.Operands[0] : string.Empty;
+        }
+
         Judge(invocation, scope);
         return invocation;
     }
@@ -81,7 +90,8 @@ internal static class CommandLine
         CommandOption? later = invocation.Used.FirstOrDefault(option => option.Support == Support.NotYet);
         if (later is not null)
         {
-            throw new UsageException($"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
+            throw new UsageException(
+                $"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
         }
 
         if (scope is not (Verbs.Decode or Verbs.Encode) && invocation.Operands.Count > 0)
@@ -197,10 +207,15 @@ internal static class CommandLine
         return found.Count switch
         {
             1 => (found[0].Option, found[0].Negated),
-            0 => throw new UsageException($"there is no option --{name}{HelpText.Suggestion($"--{name}")}; see `firn --help`"),
+            0 => throw new UsageException(Unknown(scope, name)),
             _ => throw new UsageException($"--{name} can mean {string.Join(" or ", found.Select(one => $"--{one.Name}"))}"),
         };
     }
+
+    private static string Unknown(Verbs scope, string name)
+        => Array.Find(Options.Table, option => option.Name == name) is { } elsewhere
+            ? $"--{name} is an option of {HelpText.Names(elsewhere.Verbs)}, and not of {HelpText.Names(scope)}"
+            : $"there is no option --{name}{HelpText.Suggestion($"--{name}")}; see `firn --help`";
 
     private static bool InScope(CommandOption option, Verbs scope)
         => scope == Verbs.Criu ? option.OfCriu || (option.Verbs & Verbs.Criu) != 0 : (option.Verbs & scope) != 0;

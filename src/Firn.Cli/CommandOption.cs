@@ -68,7 +68,9 @@ internal sealed record CommandOption
     /// <summary>What becomes of it.</summary>
     public Support Support { get; init; }
 
-    /// <summary>Puts it into the invocation; the value is null where there is no argument, and <see cref="Options.Off"/> for `--no-NAME`.</summary>
+    /// <summary>
+    /// Puts it into the invocation; the value is null where there is no argument, and <see cref="Options.Off"/> for `--no-NAME`.
+    /// </summary>
     public Action<Invocation, string?>? Put { get; init; }
 
     /// <summary>How a user would write it.</summary>

@@ -1,7 +1,12 @@
 namespace Firn.Cli;
 
-/// <summary>CRIU's configuration files: one option a line by its long name without dashes, `#` begins a comment, quotes hold spaces together.</summary>
-/// <remarks>Read in CRIU's order, so that what comes later wins: /etc/criu/default.conf, ~/.criu/default.conf, --config or CRIU_CONFIG_FILE, the command line.</remarks>
+/// <summary>
+/// CRIU's configuration files: one option a line by its long name without dashes, `#` begins a comment, quotes hold spaces together.
+/// </summary>
+/// <remarks>
+/// Read in CRIU's order, so that what comes later wins: /etc/criu/default.conf, ~/.criu/default.conf, --config or CRIU_CONFIG_FILE, the
+/// command line.
+/// </remarks>
 internal static class ConfigurationFiles
 {
     /// <summary>The arguments that the files stand for, a file at a time.</summary>

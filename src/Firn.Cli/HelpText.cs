@@ -39,6 +39,10 @@ internal static class HelpText
         return nearest is not null && Distance(nearest, word) <= 2 ? $" (did you mean `{nearest}`?)" : string.Empty;
     }
 
+    /// <summary>The names of verbs, as a part of a sentence.</summary>
+    public static string Names(Verbs verbs)
+        => string.Join(" and ", Commands.Where(command => (command.Verb & verbs) != 0).Select(command => $"`{command.Name}`"));
+
     private static RootCommand Build()
     {
         var root = new RootCommand("Firn saves running programs as CRIU-format images and brings them back.");

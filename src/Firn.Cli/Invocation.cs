@@ -55,8 +55,6 @@ internal sealed class Invocation
 
     public int TimeoutSeconds { get; set; } = 10;
 
-    public string? ActionScript { get; set; }
-
     public string? PidFile { get; set; }
 
     public List<string> External { get; } = [];
@@ -93,7 +91,6 @@ internal sealed class Invocation
         ExternalUnixSockets = ExternalUnixSockets,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
-        ActionScript = ActionScript,
     };
 
     public RestoreOptions ToRestoreOptions() => new()
@@ -109,6 +106,5 @@ internal sealed class Invocation
         InheritFd = InheritFd,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
-        ActionScript = ActionScript,
     };
 }

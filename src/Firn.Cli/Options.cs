@@ -3,7 +3,9 @@ using Firn.Linux;
 
 namespace Firn.Cli;
 
-/// <summary>All options of the command line: what is parsed, what configuration files may say, and what the help shows comes from here alone.</summary>
+/// <summary>
+/// All options of the command line: what is parsed, what configuration files may say, and what the help shows comes from here alone.
+/// </summary>
 /// <remarks>Names, letters and meanings are those of CRIU 4.2 where it has them (criu(8)).</remarks>
 internal static class Options
 {
@@ -15,49 +17,69 @@ internal static class Options
     [
         // ---- what, where to, and what then
         Value("tree", 't', Verbs.Dump, "PID", "dump the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
-        Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR", "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
-        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR", "directory of logs, pid file and statistics (default: the images directory)", (to, text) => to.WorkDirectory = text),
-        Flag("leave-running", 'R', Verbs.Dump, "let the tree run on after the dump, instead of killing it", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (true, false)),
-        Flag("leave-stopped", 's', Verbs.Dump | Verbs.Restore, "leave the tree stopped afterwards", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (false, true)),
-        Switch("restore-detached", 'd', Verbs.Restore, "return once the tree runs, instead of waiting for its end", (to, on) => to.Detached = on),
+        Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
+            "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
+        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR",
+            "directory of logs, pid file and statistics (default: the images directory)", (to, text) => to.WorkDirectory = text),
+        Flag("leave-running", 'R', Verbs.Dump,
+            "let the tree run on after the dump, instead of killing it", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (true, false)),
+        Flag("leave-stopped", 's', Verbs.Dump | Verbs.Restore,
+            "leave the tree stopped afterwards", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (false, true)),
+        Switch("restore-detached", 'd', Verbs.Restore,
+            "return once the tree runs, instead of waiting for its end", (to, on) => to.Detached = on),
         Switch("daemon", '\0', Verbs.None, "another name of --restore-detached", (to, on) => to.Detached = on),
-        Switch("restore-sibling", 'S', Verbs.Restore, "make the root a child of Firn's parent (with --restore-detached)", (to, on) => to.Sibling = on),
+        Switch("restore-sibling", 'S', Verbs.Restore,
+            "make the root a child of Firn's parent (with --restore-detached)", (to, on) => to.Sibling = on),
         Value("pidfile", '\0', Verbs.Restore, "FILE", "write the root's pid into FILE", (to, text) => to.PidFile = text),
 
         // ---- what may be saved
-        Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore, "accept a session, process group or terminal from outside the tree", (to, on) => to.ShellJob = on),
+        Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore,
+            "accept a session, process group or terminal from outside the tree", (to, on) => to.ShellJob = on),
         Switch("file-locks", 'l', Verbs.Dump | Verbs.Restore, "save file locks", (to, on) => to.FileLocks = on),
-        Value("ghost-limit", '\0', Verbs.Dump, "SIZE", "the largest unlinked file to save whole, with K, M or G (default: 1M)", (to, text) => to.GhostLimit = Size(text)),
-        Switch("link-remap", '\0', Verbs.Dump, "link files back that have lost their path but not their last name", (to, on) => to.LinkRemap = on),
+        Value("ghost-limit", '\0', Verbs.Dump, "SIZE",
+            "the largest unlinked file to save whole, with K, M or G (default: 1M)", (to, text) => to.GhostLimit = Size(text)),
+        Switch("link-remap", '\0', Verbs.Dump,
+            "link files back that have lost their path but not their last name", (to, on) => to.LinkRemap = on),
         Switch("tcp-established", '\0', Verbs.Dump | Verbs.Restore, "save established TCP connections", (to, on) => to.TcpEstablished = on),
-        Optional("ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
-        Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE", "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
+        Optional(
+            "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
+        Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
+            "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
-        Switch("skip-file-rwx-check", '\0', Verbs.Restore, "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
-        Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS", "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
-        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "PROGRAM", "run PROGRAM at fixed moments, with CRTOOLS_SCRIPT_ACTION set", (to, text) => to.ActionScript = text),
-        Value("close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
+        Switch("skip-file-rwx-check", '\0', Verbs.Restore,
+            "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
+        Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS",
+            "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
+        Value(
+            "close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
         // ---- what is said
-        Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE", "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
-        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo, "LEVEL", "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything; -vv is one more than -v", Verbosity),
+        Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE",
+            "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
+        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo, "LEVEL",
+            "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything; -vv is one more than -v", Verbosity),
         Switch("display-stats", '\0', Verbs.Dump | Verbs.Restore, "print the account at the end; Firn always does", null, Support.Accepted),
-        Own("json", '\0', Verbs.Dump | Verbs.Restore | Verbs.Check, "print the answer as JSON on standard output", (to, _) => to.Json = true),
+        Own("json", '\0', Verbs.Dump | Verbs.Restore | Verbs.Check,
+            "print the answer as JSON on standard output", (to, _) => to.Json = true),
         Flag("help", 'h', Verbs.All, "print this help", (to, _) => to.Help = true),
         Flag("version", 'V', Verbs.All, "print the version", (to, _) => to.Version = true),
         Value("config", '\0', Verbs.Criu, "FILE", "read options from FILE too, one `name value` a line", null),
         Flag("no-default-config", '\0', Verbs.Criu, "don't read /etc/criu/default.conf and ~/.criu/default.conf", null),
 
         // ---- check
-        OwnValue("pid", '\0', Verbs.Check, "PID", "say what stands in the way of a dump of the tree below PID", (to, text) => to.Pid = Positive(text)),
-        Value("feature", '\0', Verbs.Check, "NAME", "ask for one feature of the kernel; `list` lists them", (to, text) => to.Features.Add(text)),
+        OwnValue("pid", '\0', Verbs.Check, "PID",
+            "say what stands in the way of a dump of the tree below PID", (to, text) => to.Pid = Positive(text)),
+        Value("feature", '\0', Verbs.Check, "NAME",
+            "ask for one feature of the kernel; `list` lists them", (to, text) => to.Features.Add(text)),
         Switch("extra", '\0', Verbs.Check, "fail if a feature is absent that only some processes need", (to, on) => to.CheckExtra = on),
         Switch("experimental", '\0', Verbs.Check, "fail if an experimental feature is absent", (to, on) => to.CheckExperimental = on),
         Flag("all", '\0', Verbs.Check, "--extra and --experimental", (to, _) => (to.CheckExtra, to.CheckExperimental) = (true, true)),
 
         // ---- decode, encode
-        OwnValue("in", 'i', Verbs.Decode | Verbs.Encode, "FILE", "the file to read (default: standard input)", (to, text) => to.InputFile = text),
-        OwnValue("out", 'o', Verbs.Decode | Verbs.Encode, "FILE", "the file to write (default: standard output)", (to, text) => to.OutputFile = text),
+        OwnValue("in", 'i', Verbs.Decode | Verbs.Encode, "FILE",
+            "the file to read (default: standard input)", (to, text) => to.InputFile = text),
+        OwnValue("out", 'o', Verbs.Decode | Verbs.Encode, "FILE",
+            "the file to write (default: standard output)", (to, text) => to.OutputFile = text),
         Own("pretty", '\0', Verbs.Decode, "indent the JSON; Firn always does", null),
 
         // ---- options of CRIU that change nothing here
@@ -79,19 +101,28 @@ internal static class Options
         AcceptedValue("skip-mnt", '\0', "PATH", "concerns mount namespaces"),
         AcceptedValue("enable-fs", '\0', "NAMES", "concerns mount namespaces"),
         Optional("cpu-cap", '\0', Verbs.None, "CAPABILITIES", "which features of the processor must be there", null, Support.Accepted),
-        Optional("manage-cgroups", '\0', Verbs.None, "MODE", "how to restore cgroups; of its modes, `ignore` and `none` are there", IgnoreCgroups),
+        Optional("manage-cgroups", '\0', Verbs.None, "MODE",
+            "how to restore cgroups; of its modes, `ignore` and `none` are there", IgnoreCgroups),
 
         // ---- options of CRIU that this version refuses by name
         NotYet("prev-images-dir", ArgumentRule.Required), NotYet("track-mem"), NotYet("auto-dedup"), NotYet("lazy-pages"), NotYet("stream"),
-        NotYet("page-server"), NotYet("address", ArgumentRule.Required), NotYet("port", ArgumentRule.Required), NotYet("ps-socket", ArgumentRule.Required),
-        NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet("tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
+        NotYet("page-server"), NotYet("address", ArgumentRule.Required), NotYet("port", ArgumentRule.Required), NotYet(
+            "ps-socket", ArgumentRule.Required),
+        NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet(
+            "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
-        NotYet("root", ArgumentRule.Required, 'r'), NotYet("join-ns", ArgumentRule.Required, 'J'), NotYet("empty-ns", ArgumentRule.Required),
+        NotYet("root", ArgumentRule.Required, 'r'), NotYet(
+            "join-ns", ArgumentRule.Required, 'J'), NotYet("empty-ns", ArgumentRule.Required),
         NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
-        NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet("cgroup-props-file", ArgumentRule.Required),
-        NotYet("cgroup-dump-controller", ArgumentRule.Required), NotYet("cgroup-yard", ArgumentRule.Required), NotYet("freeze-cgroup", ArgumentRule.Required),
-        NotYet("lsm-profile", ArgumentRule.Required), NotYet("lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
+        NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet(
+            "cgroup-props-file", ArgumentRule.Required),
+        NotYet(
+            "cgroup-dump-controller",
+            ArgumentRule.Required), NotYet("cgroup-yard", ArgumentRule.Required), NotYet("freeze-cgroup", ArgumentRule.Required),
+        NotYet("lsm-profile", ArgumentRule.Required), NotYet(
+            "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),
+        NotYet("action-script", ArgumentRule.Required),
     ];
 
     private static CommandOption Flag(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
@@ -150,16 +181,34 @@ internal static class Options
     private static CommandOption Own(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
         => Flag(name, letter, verbs, help, put) with { OfCriu = false };
 
-    private static CommandOption OwnValue(string name, char letter, Verbs verbs, string argument, string help, Action<Invocation, string> put)
+    private static CommandOption OwnValue(
+        string name, char letter, Verbs verbs, string argument, string help, Action<Invocation, string> put)
         => Value(name, letter, verbs, argument, help, put) with { OfCriu = false };
 
-    private static CommandOption Accepted(string name, string why) => new() { Name = name, Help = why, Negatable = true, Support = Support.Accepted };
+    private static CommandOption Accepted(string name, string why)
+        => new() { Name = name, Help = why, Negatable = true, Support = Support.Accepted };
 
     private static CommandOption AcceptedValue(string name, char letter, string argument, string why)
-        => new() { Name = name, Letter = letter, Rule = ArgumentRule.Required, Argument = argument, Help = why, Support = Support.Accepted };
+        => new()
+        {
+            Name = name,
+            Letter = letter,
+            Rule = ArgumentRule.Required,
+            Argument = argument,
+            Help = why,
+            Support = Support.Accepted,
+        };
 
     private static CommandOption NotYet(string name, ArgumentRule rule = ArgumentRule.None, char letter = '\0')
-        => new() { Name = name, Letter = letter, Rule = rule, Help = string.Empty, Negatable = rule == ArgumentRule.None, Support = Support.NotYet };
+        => new()
+        {
+            Name = name,
+            Letter = letter,
+            Rule = rule,
+            Help = string.Empty,
+            Negatable = rule == ArgumentRule.None,
+            Support = Support.NotYet,
+        };
 
     private static void AllowUnixSockets(Invocation to, string? inode)
     {
@@ -217,7 +266,8 @@ internal static class Options
     private static long Size(string text)
     {
         int shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, _ => 0 };
-        return long.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value <= long.MaxValue >> shift
+        return long.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out long value)
+            && value <= long.MaxValue >> shift
             ? value << shift
             : throw new UsageException($"`{text}` is not a size; give bytes, or a number with K, M or G");
     }

@@ -23,13 +23,20 @@ if (invocation.Version)
 {
     // Tools that call criu look for the first line.
     string name = Path.GetFileName(Environment.GetCommandLineArgs()[0]);
-    Console.Out.WriteLine(name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
+    Console.Out.WriteLine(
+        name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
     return 0;
 }
 
-if (invocation.Help || invocation.Verb == "help")
+if (invocation.Help)
 {
     return HelpText.Print(invocation.Verb);
+}
+
+if (invocation.Verb is "dump" or "restore")
+{
+    // The tree stands still meanwhile: a collection of garbage can wait until it runs again. Where that much can't be had, it is as ever.
+    _ = GC.TryStartNoGCRegion(128 << 20);
 }
 
 return Failure.Guard(

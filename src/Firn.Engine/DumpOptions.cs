@@ -38,7 +38,4 @@ public sealed record DumpOptions
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;
-
-    /// <summary>A program that is run at fixed moments (`--action-script`).</summary>
-    public string? ActionScript { get; init; }
 }

@@ -43,6 +43,7 @@ public static class KernelFeatures
     /// <summary>All features, the required ones first.</summary>
     public static IReadOnlyList<FeatureProbe> All { get; } =
     [
+        new("privilege", FeatureNeed.Required, "be allowed to look into other tasks (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)", () => Privilege.IsThere),
         new("kcmp", FeatureNeed.Required, "tell whether two tasks share an object", () => Sys.Kcmp(Sys.GetPid(), Sys.GetPid(), KcmpType.KCMP_VM).Raw == 0),
         new("map_files", FeatureNeed.Required, "reach files that are only mapped", () => Exists("/proc/self/map_files")),
         new("pagemap_scan", FeatureNeed.Required, "find the pages of a task", () => ScanPages(0)),

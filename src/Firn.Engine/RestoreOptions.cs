@@ -35,7 +35,4 @@ public sealed record RestoreOptions
 
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;
-
-    /// <summary>A program that is run at fixed moments (`--action-script`).</summary>
-    public string? ActionScript { get; init; }
 }

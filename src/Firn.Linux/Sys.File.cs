@@ -17,6 +17,9 @@ public static partial class Sys
     /// <summary>close(2) of a bare number.</summary>
     public static SysResult Close(int fd) => Kernel.Call(Sysno.close, fd);
 
+    /// <summary>close_range(2) with CLOSE_RANGE_CLOEXEC: what this process executes from now on inherits none of these descriptors.</summary>
+    public static SysResult CloseOnExec(int first, int last) => Kernel.Call(Sysno.close_range, first, last, 4);
+
     /// <summary>fcntl(2) with a number as argument.</summary>
     public static SysResult Fcntl(int fd, FcntlCommand command, nint argument = 0) => Kernel.Call(Sysno.fcntl, fd, (nint)command, argument);
 

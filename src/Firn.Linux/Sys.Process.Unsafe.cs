@@ -98,6 +98,25 @@ public static unsafe partial class Sys
         return result;
     }
 
+    /// <summary>rt_sigaction(2): reads what the calling process does at a signal.</summary>
+    public static SysResult GetSignalAction(Signal signal, out KernelSigaction action)
+    {
+        fixed (KernelSigaction* pointer = &action)
+        {
+            *pointer = default;
+            return Kernel.Call(Sysno.rt_sigaction, (nint)signal, 0, (nint)pointer, sizeof(ulong));
+        }
+    }
+
+    /// <summary>rt_sigaction(2): sets what the calling process does at a signal.</summary>
+    public static SysResult SetSignalAction(Signal signal, in KernelSigaction action)
+    {
+        fixed (KernelSigaction* pointer = &action)
+        {
+            return Kernel.Call(Sysno.rt_sigaction, (nint)signal, (nint)pointer, 0, sizeof(ulong));
+        }
+    }
+
     /// <summary>clock_gettime(2), in nanoseconds.</summary>
     public static long ClockNanoseconds(int clock)
     {

@@ -9,6 +9,13 @@ internal sealed class EntryPoints
 {
     private const int ChunkSize = 256 << 10;
 
+    // By device, inode, and offset in the file. Only ever used on the tracer thread.
+    private static readonly Dictionary<(uint Major, uint Minor, ulong Inode), ulong> Trampolines = [];
+
+    private static ReadOnlySpan<byte> WideTrampoline => [0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
+
+    private static ReadOnlySpan<byte> NarrowTrampoline => [0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
+
     /// <summary>A `syscall` instruction of the vdso, followed by nothing but the clearing of call-clobbered registers and `ret`.</summary>
     public required RemotePtr SystemCall { get; init; }
 
@@ -123,9 +130,10 @@ internal sealed class EntryPoints
                     && mapping.HasFile
                     && mapping.Name.Contains("libc", StringComparison.Ordinal) == libcFirst)
                 {
-                    RemotePtr found = Search(pid, mapping);
+                    RemotePtr found = Remembered(pid, mapping) ?? Search(pid, mapping);
                     if (found.Value != 0)
                     {
+                        Trampolines[(mapping.DevMajor, mapping.DevMinor, mapping.Inode)] = found.Value - mapping.Start + mapping.Offset;
                         return found;
                     }
                 }
@@ -135,10 +143,25 @@ internal sealed class EntryPoints
         return RemotePtr.Null;
     }
 
+    // Many tasks of a tree have one libc: where it has its trampoline is found once, and looked at again in each.
+    private static RemotePtr? Remembered(int pid, Mapping mapping)
+    {
+        if (!Trampolines.TryGetValue((mapping.DevMajor, mapping.DevMinor, mapping.Inode), out ulong offset)
+            || offset < mapping.Offset
+            || offset - mapping.Offset >= mapping.Length)
+        {
+            return null;
+        }
+
+        ulong address = mapping.Start + offset - mapping.Offset;
+        Span<byte> bytes = stackalloc byte[9];
+        return !Sys.ProcessVmRead(pid, address, bytes).IsError && (bytes.SequenceEqual(WideTrampoline) || bytes.StartsWith(NarrowTrampoline))
+            ? new RemotePtr(address)
+            : null;
+    }
+
     private static RemotePtr Search(int pid, Mapping mapping)
     {
-        ReadOnlySpan<byte> wide = [0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
-        ReadOnlySpan<byte> narrow = [0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
         byte[] buffer = new byte[ChunkSize];
         for (ulong at = mapping.Start; at < mapping.End; at += ChunkSize - 16)
         {
@@ -150,10 +173,10 @@ internal sealed class EntryPoints
             }
 
             ReadOnlySpan<byte> chunk = buffer.AsSpan(0, read.Int32);
-            int index = chunk.IndexOf(wide);
+            int index = chunk.IndexOf(WideTrampoline);
             if (index < 0)
             {
-                index = chunk.IndexOf(narrow);
+                index = chunk.IndexOf(NarrowTrampoline);
             }
 
             if (index >= 0)

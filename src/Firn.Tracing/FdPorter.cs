@@ -12,6 +12,7 @@ namespace Firn.Tracing;
 public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
 {
     private const int HeaderSize = 56;
+    private const int AbstractNameOffset = 3;
     private const int ControlSize = 24;
 
     private readonly List<RemoteArgument> received = [];
@@ -21,12 +22,33 @@ public sealed class FdPorter(Remote remote, Fd pidFd) : IDisposable
     private Fd? end;
     private int sent;
 
+    private static ReadOnlySpan<byte> NamePrefix => "firn-porter-"u8;
+
+    /// <summary>Whether a unix socket is an end of such a pair.</summary>
+    /// <param name="socket">A descriptor of it in this process.</param>
+    public static bool IsPorter(int socket)
+    {
+        Span<byte> address = stackalloc byte[128];
+        SysResult result = Sys.GetSockName(socket, address, out int length);
+        return !result.IsError && length > AbstractNameOffset + NamePrefix.Length && address[0] == (byte)SocketFamily.AF_UNIX && address[2] == 0
+            && address[AbstractNameOffset..length].StartsWith(NamePrefix);
+    }
+
     /// <summary>Queues the making of the socket pair.</summary>
     public void QueueOpen()
     {
         RemoteBatch batch = remote.Batch;
-        pair = batch.Allocate(8);
+        pair = batch.Allocate(16);
         batch.Call(Sysno.socketpair, (int)SocketFamily.AF_UNIX, (int)(SocketType.SOCK_SEQPACKET | SocketType.SOCK_CLOEXEC), 0, pair);
+
+        // Both ends get a name, by which a later visit knows what a Firn that was killed has left. A word is more than an int: the kernel
+        // takes the lower half.
+        foreach (ulong at in (ReadOnlySpan<ulong>)[0, 4])
+        {
+            byte[] address = [(byte)SocketFamily.AF_UNIX, 0, 0, .. NamePrefix, .. Guid.NewGuid().ToByteArray()];
+            batch.Try(Sysno.bind, RemoteArgument.At(pair.Address + at), batch.Data(address), address.Length);
+        }
+
         batch.Then(() =>
         {
             ownEnd = pair.As<int>()[0];

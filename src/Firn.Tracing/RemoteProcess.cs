@@ -12,6 +12,7 @@ namespace Firn.Tracing;
 /// <param name="Threads">Its threads, stopped and captured, the one to go in by first (the leader, where it lives).</param>
 /// <param name="OwnProcessId">The process id as the process's own pid namespace sees it.</param>
 /// <param name="OwnThreadIds">The thread ids, so seen, in the order of <paramref name="Threads"/>.</param>
+/// <param name="LeftDescriptors">Descriptors that a Firn which was killed has left in it: they are closed on the way in.</param>
 public sealed record EntryRequest(
     int Pid,
     Fd PidFd,
@@ -19,7 +20,8 @@ public sealed record EntryRequest(
     ProcStatus Status,
     IReadOnlyList<Tracee> Threads,
     int OwnProcessId,
-    IReadOnlyList<int> OwnThreadIds);
+    IReadOnlyList<int> OwnThreadIds,
+    IReadOnlyList<int> LeftDescriptors);
 
 /// <summary>A frozen process that Firn is in: a scratch that both see, and a way for each thread to make system calls.</summary>
 /// <remarks>
@@ -35,6 +37,7 @@ public sealed class RemoteProcess : IDisposable
     private const int ThreadBatchSize = 8 << 10;
     private const int MainBatchSize = 1 << 20;
     private const int BelowFrame = 1024;
+    private const int RedZone = 128;
 
     private readonly EntryRequest request;
     private readonly EntryPoints entry;
@@ -56,8 +59,13 @@ public sealed class RemoteProcess : IDisposable
         entry = EntryPoints.Find(request.Pid, request.Mappings);
         endSignal = ChooseEndSignal(request.Status, request.Threads);
         leftOver = [.. request.Mappings.Where(IsScratch)];
-        frameSize = HomeFrame.Size(first.Found!.ExtendedState.Length) + 64;
-        stackBytes = new byte[frameSize + BelowFrame];
+        frameSize = FrameSize(first);
+        stackBytes = new byte[StackArea(first)];
+
+        // A thread so deep in its stack that it uses the lowest pages leaves no room for a frame there.
+        HasWayHome = entry.Trampoline.Value != 0
+            && entry.StackBottom.Value != 0
+            && !request.Threads.Any(thread => thread.Found!.Registers.rsp - entry.StackBottom.Value < (ulong)stackBytes.Length + RedZone);
     }
 
     /// <summary>The process.</summary>
@@ -70,10 +78,10 @@ public sealed class RemoteProcess : IDisposable
     public IReadOnlyList<Remote> Threads => threads;
 
     /// <summary>Whether the process has a trampoline home. Where it has none, the two single calls in and the one out are not covered.</summary>
-    public bool HasWayHome => entry.Trampoline.Value != 0 && entry.StackBottom.Value != 0;
+    public bool HasWayHome { get; }
 
     // The frame's place on the stack, above some room for a handler that might run on it.
-    private RemotePtr StackFrame => HomeFrame.Place(entry.StackBottom + BelowFrame);
+    private RemotePtr StackFrame => FrameOnStack(entry.StackBottom.Value);
 
     private ulong WorkMask => ~(1UL << ((int)endSignal - 1));
 
@@ -86,7 +94,12 @@ public sealed class RemoteProcess : IDisposable
         foreach (EntryRequest request in requests)
         {
             var process = new RemoteProcess(request);
-            process.RefuseIfOnWayHome();
+            if (IsOnWayHome(request.Mappings, request.Threads))
+            {
+                throw new TraceeBusyException(
+                    request.Pid, "it is still on its way home from an earlier visit; it was let go, and will be there in a moment: try again");
+            }
+
             processes.Add(process);
         }
 
@@ -139,6 +152,27 @@ public sealed class RemoteProcess : IDisposable
     /// <summary>Whether a mapping is a scratch of Firn's, of this visit or one that a killed Firn left behind.</summary>
     public static bool IsScratch(Mapping mapping) => mapping.Name.StartsWith("/memfd:" + Scratch.Name, StringComparison.Ordinal);
 
+    /// <summary>
+    /// Whether a thread of a stopped process is still on its way home from a visit of a Firn that was killed. Its registers are not its own
+    /// then: it is to be let go, and will be there in a moment.
+    /// </summary>
+    /// <param name="mappings">The mappings of the process.</param>
+    /// <param name="threads">Its threads, stopped and captured.</param>
+    public static bool IsOnWayHome(IReadOnlyList<Mapping> mappings, IReadOnlyList<Tracee> threads)
+    {
+        List<Mapping> scratches = [.. mappings.Where(IsScratch)];
+        Mapping? stack = mappings.FirstOrDefault(mapping => mapping.IsNamed("[stack]"));
+        ulong frame = stack is null ? 0 : FrameOnStack(stack.Start).Value;
+        return threads.Any(thread =>
+        {
+            UserRegs registers = thread.Found!.Registers;
+            return (frame != 0 && (registers.rsp == frame || registers.rsp == frame + 8))
+                || scratches.Exists(scratch => IsIn(scratch, registers.rsp) || IsIn(scratch, registers.rip));
+        });
+
+        static bool IsIn(Mapping mapping, ulong address) => address >= mapping.Start && address < mapping.End;
+    }
+
     /// <summary>Goes out of the process: threads have their registers and masks as found, and the scratch is unmapped. They stay stopped.</summary>
     /// <exception cref="TraceeLostException">The process is gone.</exception>
     public void Leave()
@@ -177,23 +211,11 @@ public sealed class RemoteProcess : IDisposable
         return Signal.SIGURG;
     }
 
-    private void RefuseIfOnWayHome()
-    {
-        ulong bottom = entry.StackBottom.Value;
-        foreach (Tracee tracee in request.Threads)
-        {
-            UserRegs registers = tracee.Found!.Registers;
-            bool inFrame = registers.rsp >= bottom && registers.rsp < bottom + (ulong)stackBytes.Length;
-            bool inScratch = leftOver.Exists(mapping => Within(mapping, registers.rsp) || Within(mapping, registers.rip));
-            if (inFrame || inScratch)
-            {
-                throw new TraceeBusyException(
-                    tracee.Tid, "it is still on its way home from an earlier visit; it was let go, and will be there in a moment: try again");
-            }
-        }
+    private static RemotePtr FrameOnStack(ulong bottom) => HomeFrame.Place(new RemotePtr(bottom + BelowFrame));
 
-        static bool Within(Mapping mapping, ulong address) => address >= mapping.Start && address < mapping.End;
-    }
+    private static int FrameSize(Tracee tracee) => HomeFrame.Size(tracee.Found!.ExtendedState.Length) + 64;
+
+    private static int StackArea(Tracee tracee) => FrameSize(tracee) + BelowFrame;
 
     private void StartMemfd()
     {
@@ -201,12 +223,12 @@ public sealed class RemoteProcess : IDisposable
         if (HasWayHome)
         {
             wasPopulated = IsPopulated();
-            Sys.ProcessVmRead(Pid, entry.StackBottom.Value, stackBytes).OrThrow($"process_vm_readv({Pid}, stack)");
+            CheckCopy(Sys.ProcessVmRead(Pid, entry.StackBottom.Value, stackBytes), "process_vm_readv");
             WriteStackFrame();
 
             // The name of the scratch lies below the frame meanwhile; without a stack any bytes of the vdso will do.
             name = entry.StackBottom.Value;
-            Sys.ProcessVmWrite(Pid, name, "firn-scratch\0"u8).OrThrow($"process_vm_writev({Pid}, stack)");
+            CheckCopy(Sys.ProcessVmWrite(Pid, name, "firn-scratch\0"u8), "process_vm_writev");
         }
 
         changed.Add(first);
@@ -243,6 +265,11 @@ public sealed class RemoteProcess : IDisposable
         foreach (Mapping mapping in leftOver)
         {
             batch.Try(Sysno.munmap, mapping.Start, mapping.Length);
+        }
+
+        foreach (int left in request.LeftDescriptors)
+        {
+            batch.Try(Sysno.close, left);
         }
 
         if (HasWayHome && !wasPopulated)
@@ -358,11 +385,34 @@ public sealed class RemoteProcess : IDisposable
         RegisterState found = first.Found!;
         byte[] frame = new byte[HomeFrame.Size(found.ExtendedState.Length)];
         HomeFrame.Write(frame, StackFrame, entry.Trampoline, found.Registers, found.ExtendedState, found.SignalMask);
-        Sys.ProcessVmWrite(Pid, StackFrame.Value, frame).OrThrow($"process_vm_writev({Pid}, {StackFrame})");
+        CheckCopy(Sys.ProcessVmWrite(Pid, StackFrame.Value, frame), "process_vm_writev");
     }
 
     private void RestoreStack()
-        => Sys.ProcessVmWrite(Pid, entry.StackBottom.Value, stackBytes).OrThrow($"process_vm_writev({Pid}, stack)");
+        => CheckCopy(Sys.ProcessVmWrite(Pid, entry.StackBottom.Value, stackBytes), "process_vm_writev");
+
+    // A process that was killed has no memory any more.
+    private void CheckCopy(SysResult result, string call)
+    {
+        if (result.Errno is Errno.ESRCH or Errno.EFAULT && TaskState.Zombie == StateNow())
+        {
+            throw new TraceeLostException(Pid, $"{call}: {result.Errno}");
+        }
+
+        result.OrThrow($"{call}({Pid}, stack)");
+    }
+
+    private TaskState StateNow()
+    {
+        try
+        {
+            return ProcStat.Read(Pid).State is var state and not TaskState.Dead ? state : TaskState.Zombie;
+        }
+        catch (LinuxException)
+        {
+            return TaskState.Zombie;
+        }
+    }
 
     // Pages of the stack that were never touched are dropped again, so that they don't come into an image.
     private bool IsPopulated()

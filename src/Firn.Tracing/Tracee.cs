@@ -7,6 +7,11 @@ namespace Firn.Tracing;
 /// <remarks>All members: on the tracer thread that seized it. Those that read or set state: only while it is stopped. ptrace(2).</remarks>
 public sealed partial class Tracee
 {
+    // What wait4(2) has told of other tracees and children of this thread, until they are asked for. A later word replaces an earlier one:
+    // only the end can follow on a stop that was not answered.
+    [ThreadStatic]
+    private static Dictionary<int, int>? notes;
+
     private Tracee(int tid) => Tid = tid;
 
     /// <summary>The thread's id as this process's pid namespace sees it.</summary>
@@ -46,28 +51,56 @@ public sealed partial class Tracee
     public void Interrupt() => Sys.Ptrace(PtraceRequest.PTRACE_INTERRUPT, Tid);
 
     /// <summary>Waits until the tracee has stopped.</summary>
+    /// <remarks>
+    /// Whatever else this thread traces is taken note of meanwhile. It must be: the end of a thread group's leader is told only once the ends
+    /// of all other threads have been waited for (kernel/exit.c, delay_group_leader), so waiting for a killed leader alone would never end.
+    /// </remarks>
     /// <exception cref="TraceeLostException">It is gone instead.</exception>
     public WaitStatus WaitForStop()
     {
-        SysResult result;
-        int status;
-        do
+        if (TakeNote(out int status))
         {
-            result = Sys.Wait4(Tid, out status, WaitOptions.__WALL);
+            return Accept(new SysResult(Tid), status);
         }
-        while (result.Errno == Errno.EINTR);
+
+        SysResult result = Wait(Tid, out status, WaitOptions.WNOHANG);
+        while (result is { IsError: false, Int32: 0 })
+        {
+            result = Wait(-1, out status, WaitOptions.None);
+            if (result is { IsError: false } && result.Int32 != Tid)
+            {
+                (notes ??= [])[result.Int32] = status;
+                result = new SysResult(0);
+            }
+        }
+
         return Accept(result, status);
     }
 
-    /// <summary>Looks whether the tracee has stopped, without waiting.</summary>
+    /// <summary>Looks whether the tracee has stopped, without waiting; takes note of others as <see cref="WaitForStop"/> does.</summary>
     /// <returns>False while it runs.</returns>
     /// <exception cref="TraceeLostException">It is gone.</exception>
     public bool PollStop()
     {
-        SysResult result = Sys.Wait4(Tid, out int status, WaitOptions.__WALL | WaitOptions.WNOHANG);
+        if (TakeNote(out int status))
+        {
+            Accept(new SysResult(Tid), status);
+            return true;
+        }
+
+        SysResult result = Wait(Tid, out status, WaitOptions.WNOHANG);
         if (result is { IsError: false, Int32: 0 })
         {
-            return false;
+            result = Wait(-1, out status, WaitOptions.WNOHANG);
+            if (result is { IsError: false, Int32: > 0 } && result.Int32 != Tid)
+            {
+                (notes ??= [])[result.Int32] = status;
+            }
+
+            if (result.IsError || result.Int32 != Tid)
+            {
+                return false;
+            }
         }
 
         Accept(result, status);
@@ -183,6 +216,23 @@ public sealed partial class Tracee
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>
     public void Forget() => IsDetached = true;
+
+    private static SysResult Wait(int tid, out int status, WaitOptions options)
+    {
+        SysResult result;
+        do
+        {
+            result = Sys.Wait4(tid, out status, WaitOptions.__WALL | WaitOptions.__WNOTHREAD | options);
+        }
+        while (result.Errno == Errno.EINTR);
+        return result;
+    }
+
+    private bool TakeNote(out int status)
+    {
+        status = 0;
+        return notes is { Count: > 0 } && notes.Remove(Tid, out status);
+    }
 
     private WaitStatus Accept(SysResult result, int status)
     {

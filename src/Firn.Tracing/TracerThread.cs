@@ -16,6 +16,7 @@ public static class TracerThread
             {
                 try
                 {
+                    using var quiet = QuietStops.Begin();
                     result = work();
                 }
                 catch (Exception exception) when (Capture(exception, out failure))

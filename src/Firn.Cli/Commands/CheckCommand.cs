@@ -12,6 +12,12 @@ internal static class CheckCommand
     public static int Run(Invocation invocation)
     {
         using LogFile log = LogFile.Open(invocation);
+        if (invocation.Pid == 0)
+        {
+            // Meant so by whoever knows dump, and of no other use here.
+            invocation.Pid = invocation.Tree;
+        }
+
         return invocation.Pid != 0 ? CheckTree(invocation, log)
             : invocation.Features.Count > 0 ? CheckFeatures(invocation)
             : CheckKernel(invocation);
@@ -148,7 +154,9 @@ internal static class CheckCommand
     private static string Verdict(bool possible, bool whole) => (possible, whole) switch
     {
         (false, _) => "Does not look good.\n",
-        (_, false) => "Looks good but some kernel features are missing\nwhich, depending on your process tree, may cause\ndump or restore failure.\n",
+        (_, false)
+            => "Looks good but some kernel features are missing\nwhich, depending on your process tree, may cause\ndump or restore "
+                + "failure.\n",
         _ => "Looks good.\n",
     };
 

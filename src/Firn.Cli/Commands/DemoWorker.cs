@@ -4,7 +4,7 @@ using Firn.Linux;
 
 namespace Firn.Cli.Commands;
 
-/// <summary>The program that `firn demo` checkpoints: four threads count, and a line a tick goes into a pipe.</summary>
+/// <summary>The program that `firn demo` checkpoints: three threads count, and a line a tick goes into a pipe.</summary>
 internal static class DemoWorker
 {
     /// <summary>The word on the command line that makes Firn be this program.</summary>
@@ -24,7 +24,8 @@ internal static class DemoWorker
         for (int tick = 1; ; tick++)
         {
             Thread.Sleep(100);
-            string line = string.Create(CultureInfo.InvariantCulture, $"{tick} {string.Join(' ', counters.Select(counter => Volatile.Read(ref counter)))}\n");
+            string line = string.Create(
+                CultureInfo.InvariantCulture, $"{tick} {string.Join(' ', counters.Select(counter => Volatile.Read(ref counter)))}\n");
             if (Sys.Write(1, Encoding.ASCII.GetBytes(line)).IsError)
             {
                 return 0;

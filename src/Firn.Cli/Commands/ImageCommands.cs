@@ -42,7 +42,10 @@ internal static class ImageCommands
     {
         if (path != Standard)
         {
-            return File.ReadAllBytes(path);
+            return File.Exists(path)
+                ? File.ReadAllBytes(path)
+                : throw new UsageException(
+                    Directory.Exists(path) ? $"{path} is a directory; name one image file in it" : $"there is no file {path}");
         }
 
         using Stream input = Console.OpenStandardInput();

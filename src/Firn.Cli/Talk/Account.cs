@@ -12,13 +12,15 @@ internal static class Account
     public static string Of(DumpResult result, string directory)
     {
         string shared = result.PagesShared == 0 ? string.Empty : $", {Count(result.PagesShared)} shared with a parent";
-        return $"dump: {Tasks(result.Tasks, result.Threads)}, {Count(result.PagesWritten)} pages of {Count(result.PagesScanned)} written{shared}, "
+        return $"dump: {Tasks(result.Tasks, result.Threads)}, {Count(result.PagesWritten)} pages of {Count(result.PagesScanned)} "
+            + $"written{shared}, "
             + $"{Size(result.ImageBytes)} in {directory}\n      {Phases(result.Phases)}; stood still {Milliseconds(result.Stopped)}";
     }
 
     /// <inheritdoc cref="Of(DumpResult, string)"/>
     public static string Of(RestoreResult result)
-        => $"restore: pid {result.RootPid}, {Tasks(result.Tasks, result.Threads)}, {Count(result.PagesRestored)} pages, {Size(result.Bytes)} read\n"
+        => $"restore: pid {result.RootPid}, {Tasks(result.Tasks, result.Threads)}, {Count(result.PagesRestored)} pages, "
+            + $"{Size(result.Bytes)} read\n"
             + $"         {Phases(result.Phases)}";
 
     /// <summary>The account for programs.</summary>

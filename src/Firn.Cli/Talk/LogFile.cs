@@ -66,7 +66,8 @@ internal sealed class LogFile : ILogger, IDisposable
         where TState : notnull => null;
 
     /// <inheritdoc/>
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (!IsEnabled(logLevel))
         {
@@ -81,7 +82,8 @@ internal sealed class LogFile : ILogger, IDisposable
             if (withTimes)
             {
                 TimeSpan since = Stopwatch.GetElapsedTime(start);
-                _ = pending.Append(CultureInfo.InvariantCulture, $"({(long)since.TotalSeconds:00}.{since.Ticks % TimeSpan.TicksPerSecond / 10:000000}) ");
+                _ = pending.Append(
+                    CultureInfo.InvariantCulture, $"({(long)since.TotalSeconds:00}.{since.Ticks % TimeSpan.TicksPerSecond / 10:000000}) ");
             }
 
             _ = pending.Append(kind).Append(text);

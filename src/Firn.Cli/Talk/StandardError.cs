@@ -3,7 +3,9 @@ using Firn.Linux;
 
 namespace Firn.Cli.Talk;
 
-/// <summary>Lines for people, on standard error, straight to the kernel: nothing is set up for them, so that a run that says little starts fast.</summary>
+/// <summary>
+/// Lines for people, on standard error, straight to the kernel: nothing is set up for them, so that a run that says little starts fast.
+/// </summary>
 internal static class StandardError
 {
     private const int Descriptor = 2;

@@ -86,7 +86,8 @@ internal static class Dump
                 task.Status,
                 [.. task.Threads.Select(thread => thread.Tracee!)],
                 task.Pid,
-                [.. task.Threads.Select(thread => thread.Tid)])),
+                [.. task.Threads.Select(thread => thread.Tid)],
+                task.LeftDescriptors)),
         ]);
         for (int i = 0; i < living.Count; i++)
         {

@@ -31,6 +31,9 @@ internal sealed class DumpContext
     /// <summary>Files that were written so far into the images directory, by name relative to it: taken away should the dump fail.</summary>
     public List<string> WrittenFiles { get; } = [];
 
+    /// <summary>What is to be done when all messages are written, before the image set is published.</summary>
+    public List<Action> BeforePublishing { get; } = [];
+
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
 

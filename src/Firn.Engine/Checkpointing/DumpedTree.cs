@@ -45,6 +45,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
             Write(kind == ImageKind.Inventory ? PendingInventory : kind.FileName(id), bytes);
         }
 
+        Context.BeforePublishing.ForEach(action => action());
         Sys.RenameAt(directory.Number, PendingInventory, directory.Number, Inventory).OrThrow($"renameat({PendingInventory}, {Inventory})");
         isPublished = true;
     }
@@ -52,24 +53,41 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
     /// <inheritdoc/>
     public void Dispose()
     {
-        Context.Files.Dispose();
-        if (isPublished)
+        if (!isPublished)
         {
-            return;
+            TakeBack();
         }
 
-        foreach (string name in written.Concat(Context.WrittenFiles))
+        Context.Files.Dispose();
+    }
+
+    // Files and links, then the directories that these were in, the innermost first; then names that files of the tree were given.
+    private void TakeBack()
+    {
+        List<string> names = [.. written, .. Context.WrittenFiles];
+        names.RemoveAll(name => !Sys.UnlinkAt(directory.Number, name).IsError);
+        for (int i = names.Count - 1; i >= 0; i--)
         {
-            _ = Sys.UnlinkAt(directory.Number, name);
+            _ = Sys.UnlinkAt(directory.Number, names[i], At.AT_REMOVEDIR);
+        }
+
+        while (Context.Files.Undo.TryPop(out Action? undo))
+        {
+            undo();
         }
     }
+
+    private CheckpointException Unwritable(string name, Errno errno)
+        => new($"dump: {Path.Combine(Context.Options.ImagesDirectory, name)} can't be written: {errno} ({ErrnoText.Describe(errno)}); "
+            + "make room or choose another images directory")
+        { Phase = "dump", Errno = errno };
 
     private void Write(string name, ReadOnlySpan<byte> bytes)
     {
         written.Add(name);
-        using var fd = new Fd(Sys.OpenAt(
-            directory.Number, name, OpenFlags.O_WRONLY | OpenFlags.O_CREAT | OpenFlags.O_TRUNC | OpenFlags.O_CLOEXEC, 0x180)
-            .OrThrow($"openat({name})").Int32);
+        SysResult opened = Sys.OpenAt(
+            directory.Number, name, OpenFlags.O_WRONLY | OpenFlags.O_CREAT | OpenFlags.O_TRUNC | OpenFlags.O_CLOEXEC, 0x180);
+        using Fd fd = opened.IsError ? throw Unwritable(name, opened.Errno) : new Fd(opened.Int32);
         MessageBytes += bytes.Length;
         while (bytes.Length > 0)
         {
@@ -79,7 +97,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
                 continue;
             }
 
-            bytes = bytes[result.OrThrow($"write({name}, {bytes.Length} bytes)").Int32..];
+            bytes = bytes[(result.IsError ? throw Unwritable(name, result.Errno) : result.Int32)..];
         }
     }
 }

@@ -21,23 +21,50 @@ internal static class Freeze
     /// <exception cref="CheckpointException">It can't be frozen; it runs as before.</exception>
     public static FrozenTree Run(DumpPlan plan)
     {
-        var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1) };
-        try
+        long deadline = Sys.ClockNanoseconds(1) + (plan.Options.TimeoutSeconds * NanosecondsPerSecond);
+        while (true)
         {
-            SeizeAll(plan, tree);
-            Look(tree);
-            return tree;
-        }
-        catch
-        {
+            var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1) };
+            try
+            {
+                SeizeAll(plan, tree, deadline);
+                Look(tree);
+                if (FindOnWayHome(tree) is not { } task)
+                {
+                    return tree;
+                }
+
+                // A Firn that was in there was killed a moment ago.
+                if (Sys.ClockNanoseconds(1) > deadline)
+                {
+                    throw new CheckpointException(
+                        $"task {task.Pid} is still on its way home from a dump that was killed: a system call that this made does not end; "
+                        + "try again later, or with a longer --timeout")
+                    {
+                        Phase = "freeze",
+                        Pid = task.Pid,
+                    };
+                }
+
+                plan.Log.LogDebug("pid {Pid} is on its way home from a dump that was killed: let go, to be frozen again", task.Pid);
+            }
+            catch
+            {
+                tree.Dispose();
+                throw;
+            }
+
             tree.Dispose();
-            throw;
+            Thread.Sleep(1);
         }
     }
 
-    private static void SeizeAll(DumpPlan plan, FrozenTree tree)
+    private static DumpedTask? FindOnWayHome(FrozenTree tree)
+        => tree.Tasks.Find(task => !task.IsZombie
+            && RemoteProcess.IsOnWayHome(task.Mappings, [.. task.Threads.Select(thread => thread.Tracee!)]));
+
+    private static void SeizeAll(DumpPlan plan, FrozenTree tree, long deadline)
     {
-        long deadline = tree.FrozenAt + (plan.Options.TimeoutSeconds * NanosecondsPerSecond);
         AddTask(tree, plan.Options.Tree, null);
         bool changed = true;
         while (changed)

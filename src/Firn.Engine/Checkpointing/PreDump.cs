@@ -23,6 +23,7 @@ internal static class PreDump
     /// <exception cref="CheckpointException">No such task, one that can't be dumped from here, or no place for images.</exception>
     public static DumpPlan Run(DumpOptions options, ILogger log)
     {
+        Privilege.Demand("pre-dump");
         CheckTarget(options.Tree);
         SysResult opened = Sys.OpenAt(
             At.AT_FDCWD, options.ImagesDirectory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0);
@@ -46,7 +47,7 @@ internal static class PreDump
     {
         if (Sys.Kill(pid, Signal.None).Errno == Errno.ESRCH)
         {
-            throw new CheckpointException($"there is no task {pid}; name the root of the tree with --tree") { Phase = "pre-dump", Pid = pid };
+            throw new CheckpointException($"there is no process {pid}: it has ended, or runs in another pid namespace; `ps -e` lists those that can be named here") { Phase = "pre-dump", Pid = pid };
         }
 
         // One's own ancestor can't be frozen and waited for: the dump would stop with it.

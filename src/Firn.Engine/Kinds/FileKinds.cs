@@ -32,5 +32,5 @@ internal static class FileKinds
     /// <exception cref="CheckpointException">Firn has none.</exception>
     public static FileKind Of(FdTypes type)
         => All.FirstOrDefault(kind => kind.Type == type)
-        ?? throw new CheckpointException($"restore: files.img has a file of the type {type}, which this version of Firn can't restore");
+        ?? throw new CheckpointException($"files.img has a file of the type {type}, which this version of Firn can't restore");
 }

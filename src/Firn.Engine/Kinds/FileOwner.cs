@@ -101,7 +101,7 @@ internal static class FileOwner
             if (result.IsError)
             {
                 throw new CheckpointException(
-                    $"restore: {name}: its signals went to {entry.Pid}, which can't be set as owner: {ErrnoText.Describe(result.Errno)}")
+                    $"{name}: its signals went to {entry.Pid}, which can't be set as owner: {ErrnoText.Describe(result.Errno)}")
                 {
                     Errno = result.Errno,
                 };

@@ -81,7 +81,7 @@ internal static class MemoryDump
             long scanned = Sys.ClockNanoseconds(1);
             List<PageWriter> writers = [.. all.Values.Select(pages => AddPagemap(context, pages))];
             PageWriter.Run(writers, () => SharedObjects.Write(context));
-            SharedPages.WriteLinks(context, all);
+            context.BeforePublishing.Add(() => SharedPages.WriteLinks(context, all));
             context.PageStatistics.ScanTime += TimeSpan.FromTicks((scanned - begun) / TimeSpan.NanosecondsPerTick);
             context.PageStatistics.WriteTime += TimeSpan.FromTicks((Sys.ClockNanoseconds(1) - scanned) / TimeSpan.NanosecondsPerTick);
         }

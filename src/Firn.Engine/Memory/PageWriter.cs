@@ -306,7 +306,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
                 pages.File.Check(Sys.Pwrite(pages.File.Number, chunk[..read], (long)(piece.Offset + done)), read);
                 if (read == 0)
                 {
-                    throw new CheckpointException($"dump: {path}: ends at 0x{piece.Address + done:x}") { Phase = "dump", Pid = Task.Pid };
+                    throw new CheckpointException($"{path}: ends at 0x{piece.Address + done:x}") { Phase = "dump", Pid = Task.Pid };
                 }
 
                 done += (ulong)read;

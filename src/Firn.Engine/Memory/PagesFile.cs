@@ -51,13 +51,13 @@ internal sealed class PagesFile : IDisposable
 
         if (result.Int64 != expected)
         {
-            throw new CheckpointException($"dump: {Path}: only {result.Int64} of {expected} bytes could be written; is the file system full?") { Phase = "dump" };
+            throw new CheckpointException($"{Path}: only {result.Int64} of {expected} bytes could be written; is the file system full?") { Phase = "dump" };
         }
     }
 
     /// <summary>The exception for a write that failed.</summary>
     public CheckpointException Failure(Errno errno) => new(
-        $"dump: {Path}: {errno} ({ErrnoText.Describe(errno)}); make room or choose another images directory")
+        $"{Path}: {errno} ({ErrnoText.Describe(errno)}); make room or choose another images directory")
     {
         Phase = "dump",
         Errno = errno,

@@ -72,7 +72,7 @@ internal static class SharedPages
         }
     }
 
-    /// <summary>Makes the parent sets that the page maps speak of.</summary>
+    /// <summary>Makes the parent sets that the page maps speak of. All page maps are written; the set is not yet published.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="sharing">The tasks that share pages with their parents, with the ids of the pages files of all.</param>
     public static void WriteLinks(DumpContext context, IReadOnlyDictionary<DumpedTask, TaskPages> sharing)
@@ -100,7 +100,7 @@ internal static class SharedPages
             Link(context, generation == 1 ? name : $"../{name}", generation == 1 ? ParentLink : $"{DirectoryName(generation - 1)}/{ParentLink}");
             foreach ((DumpedTask task, TaskPages donor) in donors)
             {
-                Link(context, $"../{ImageKind.Pagemap.FileName((ulong)donor.Task.Pid)}", $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
+                LinkPagemap(context, donor.Task.Pid, $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
             }
 
             foreach (uint id in donors.Values.Select(donor => donor.File.Id).Distinct())
@@ -114,6 +114,23 @@ internal static class SharedPages
     }
 
     private static string DirectoryName(int generation) => generation == 0 ? "shared-pages-" : $"shared-pages-{generation}";
+
+    // A second name, which costs a file system a tenth of a symbolic link; where it has none, a link will do.
+    private static void LinkPagemap(DumpContext context, int donor, string name)
+    {
+        string file = ImageKind.Pagemap.FileName((ulong)donor);
+        string directory = context.Options.ImagesDirectory;
+        string path = Path.Combine(directory, name);
+        _ = Sys.UnlinkAt(At.AT_FDCWD, path);
+        if (Sys.LinkAt(At.AT_FDCWD, Path.Combine(directory, file), At.AT_FDCWD, path, 0).IsError)
+        {
+            Link(context, $"../{file}", name);
+        }
+        else
+        {
+            context.WrittenFiles.Add(name);
+        }
+    }
 
     private static void Link(DumpContext context, string target, string name)
     {

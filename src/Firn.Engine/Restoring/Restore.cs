@@ -32,6 +32,7 @@ internal static class Restore
             clock.Run("forking", tree.Grow);
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
+            PidFile.Write(context);
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
                 context.Tasks[0].Pid,

@@ -46,6 +46,7 @@ internal sealed class RestorePlan
     /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
     public static RestorePlan Make(RestoreOptions options, ILogger log)
     {
+        Privilege.Demand("prepare");
         if (!Directory.Exists(options.ImagesDirectory))
         {
             throw new CheckpointException($"images directory {options.ImagesDirectory} does not exist; name one with --images-dir") { Phase = "prepare" };
@@ -73,7 +74,8 @@ internal sealed class RestorePlan
         if (!File.Exists(Path.Combine(images.Directory, "inventory.img")))
         {
             throw new CheckpointException(
-                $"{images.Directory} holds no inventory.img: it is no image set, or its dump did not come to its end; dump again") { Phase = "prepare" };
+                $"{images.Directory} holds no inventory.img: it is no image set, or its dump did not come to its end; dump again")
+            { Phase = "prepare" };
         }
 
         var inventory = images.One<InventoryEntry>(ImageKind.Inventory);

@@ -16,7 +16,7 @@ internal static class DescriptorNumbers
         return first + (long)needed <= limit
             ? first
             : throw new CheckpointException(
-                $"restore: descriptors up to {first - 1} are used, and {needed} more are needed above; but no more than {limit} are allowed; raise the hard limit of open files (ulimit -Hn)");
+                $"descriptors up to {first - 1} are used, and {needed} more are needed above; but no more than {limit} are allowed; raise the hard limit of open files (ulimit -Hn)");
     }
 
     /// <summary>The ranges between and above the numbers of a table: what has to be closed once the table is in place.</summary>

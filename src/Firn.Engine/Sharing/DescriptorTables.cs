@@ -141,7 +141,7 @@ internal static class DescriptorTables
         }
         catch (LinuxException exception)
         {
-            throw new CheckpointException($"restore: file {entry.Id} ({entry.Type} {entry.Reg?.Name}): {exception.Message}", exception)
+            throw new CheckpointException($"file {entry.Id} ({entry.Type} {entry.Reg?.Name}): {exception.Message}", exception)
             {
                 Errno = exception.Errno,
             };

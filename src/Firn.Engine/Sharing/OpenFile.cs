@@ -38,6 +38,9 @@ internal sealed class OpenFile : IDisposable
     /// <summary>/proc/PID/fdinfo/N; of what is no descriptor: position and flags 0.</summary>
     public required FdInfo Info { get; init; }
 
+    /// <summary>Whether a Firn which was killed has left it in the task: no part of the tree.</summary>
+    public bool IsLeft { get; set; }
+
     /// <summary>The descriptors that stand for it, the first one found first.</summary>
     public List<FileHolder> Holders { get; } = [];
 

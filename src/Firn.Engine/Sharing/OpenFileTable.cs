@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Files;
@@ -7,6 +8,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Sharing;
 
@@ -65,7 +67,7 @@ internal sealed partial class OpenFileTable : IDisposable
         foreach (OpenFile file in files)
         {
             FileKind kind = file.Kind
-                ?? throw new CheckpointException($"dump: pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows") { Pid = file.Owner.Pid };
+                ?? throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: no kind of file that Firn knows") { Pid = file.Owner.Pid };
             var entry = new FileEntry { Type = kind.Type, Id = file.Id };
             try
             {
@@ -74,7 +76,7 @@ internal sealed partial class OpenFileTable : IDisposable
             }
             catch (LinuxException exception)
             {
-                throw new CheckpointException($"dump: pid {file.Owner.Pid} {file.Resource}: {exception.Message}", exception)
+                throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: {exception.Message}", exception)
                 {
                     Phase = "dump",
                     Pid = file.Owner.Pid,
@@ -124,9 +126,19 @@ internal sealed partial class OpenFileTable : IDisposable
         else
         {
             tables.Add(table);
+            bool isVisited = task.Mappings.Exists(RemoteProcess.IsScratch);
             foreach (int number in FdList.Read(task.Pid).Order())
             {
-                table.Rows.Add(CollectDescriptor(task, number));
+                FdInfo info = FdInfo.Read(task.Pid, number);
+                OpenFile file = FindInParent(task, number) ?? FindOrAdd(task, number, info, isVisited);
+                if (file.IsLeft)
+                {
+                    task.LeftDescriptors.Add(number);
+                    continue;
+                }
+
+                file.Holders.Add(new FileHolder(task, number, info.Locks));
+                table.Rows.Add(new Descriptor(number, file, (info.Flags & OpenFlags.O_CLOEXEC) != 0));
             }
         }
 
@@ -135,14 +147,6 @@ internal sealed partial class OpenFileTable : IDisposable
         task.Fs.CwdId = AddDirectory(task, "cwd");
         task.Fs.RootId = AddDirectory(task, "root");
         task.Fs.Umask = task.Status.Umask;
-    }
-
-    private Descriptor CollectDescriptor(DumpedTask task, int number)
-    {
-        FdInfo info = FdInfo.Read(task.Pid, number);
-        OpenFile file = FindInParent(task, number) ?? FindOrAdd(task, number, info);
-        file.Holders.Add(new FileHolder(task, number, info.Locks));
-        return new Descriptor(number, file, (info.Flags & OpenFlags.O_CLOEXEC) != 0);
     }
 
     // What a child has is mostly what its parent had under the same number: one kcmp instead of link and stat.
@@ -157,7 +161,7 @@ internal sealed partial class OpenFileTable : IDisposable
         return null;
     }
 
-    private OpenFile FindOrAdd(DumpedTask task, int number, FdInfo info)
+    private OpenFile FindOrAdd(DumpedTask task, int number, FdInfo info, bool isVisited)
     {
         string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{task.Pid}/fd/{number}");
         Sys.StatAt(At.AT_FDCWD, path, out FileStat stat).OrThrow($"stat({path})");
@@ -182,9 +186,24 @@ internal sealed partial class OpenFileTable : IDisposable
             return known;
         }
 
-        Register(file);
+        file.IsLeft = IsLeft(file, isVisited);
+        if (!file.IsLeft)
+        {
+            Register(file);
+        }
+
         return file;
     }
+
+    // What a Firn that was killed has left: the scratch's memfd; and, as long as the scratch is still mapped, the way by which descriptors
+    // came, and the pages file.
+    private static bool IsLeft(OpenFile file, bool isVisited)
+        => file.Link.StartsWith("/memfd:" + Scratch.Name, StringComparison.Ordinal)
+            || (isVisited && file.IsSocket && FdPorter.IsPorter(file.Taken.Number))
+            || (isVisited && (file.Info.Flags & OpenFlags.O_CLOEXEC) != 0 && PagesFileName().IsMatch(file.Link));
+
+    [GeneratedRegex(@"/pages-[0-9]+\.img( \(deleted\))?$")]
+    private static partial Regex PagesFileName();
 
     private void Register(OpenFile file)
     {

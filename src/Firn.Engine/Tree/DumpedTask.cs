@@ -8,6 +8,8 @@ namespace Firn.Engine.Tree;
 /// <summary>A process of a frozen tree, and the messages that its dump fills.</summary>
 internal sealed class DumpedTask : IDisposable
 {
+    private NamespaceIds? namespaces;
+
     /// <summary>Its process id, as Firn sees it.</summary>
     public required int Pid { get; init; }
 
@@ -29,11 +31,17 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>/proc/PID/status, read while frozen.</summary>
     public ProcStatus Status { get; set; } = null!;
 
+    /// <summary>Its namespaces, read when first asked for.</summary>
+    public NamespaceIds Namespaces => namespaces ??= NamespaceIds.Read(Pid);
+
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
     public bool IsZombie => Stat?.State == TaskState.Zombie;
 
     /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
     public List<Mapping> Mappings { get; set; } = [];
+
+    /// <summary>Descriptors that a Firn which was killed has left in the process: no part of it, and closed on the way in.</summary>
+    public List<int> LeftDescriptors { get; } = [];
 
     /// <summary>A pidfd, for pidfd_getfd(2).</summary>
     public Fd PidFd { get; set; } = null!;

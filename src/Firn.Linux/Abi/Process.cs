@@ -59,6 +59,7 @@ public enum WaitOptions
     WNOHANG = 1,
     WUNTRACED = 2,
     WCONTINUED = 8,
+    __WNOTHREAD = 0x20000000,
     __WALL = 0x40000000,
     __WCLONE = unchecked((int)0x80000000),
 }

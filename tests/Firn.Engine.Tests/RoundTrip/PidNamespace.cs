@@ -100,6 +100,10 @@ public sealed class PidNamespace : IDisposable
         }
     }
 
+    /// <summary>Sends a signal to what may be gone by now.</summary>
+    public void TryKill(int pid, int signal)
+        => Ask(["kill", pid.ToString(CultureInfo.InvariantCulture), signal.ToString(CultureInfo.InvariantCulture)]);
+
     /// <summary>Waits until something holds, and fails the test if it never does.</summary>
     public static void Until(Func<bool> condition, string what)
     {

@@ -103,7 +103,14 @@ public class FdInfoTests
         Assert.Equal(
             new FileLock
             {
-                Id = 1, Kind = FileLockKind.Posix, Write = true, Pid = 4209, DevMajor = 0xfe, Inode = 11657505, Start = 5, End = 14,
+                Id = 1,
+                Kind = FileLockKind.Posix,
+                Write = true,
+                Pid = 4209,
+                DevMajor = 0xfe,
+                Inode = 11657505,
+                Start = 5,
+                End = 14,
             },
             info.Locks[0]);
         Assert.Equal((FileLockKind.OpenFileDescription, -1, long.MaxValue), (info.Locks[1].Kind, info.Locks[1].Pid, info.Locks[1].End));

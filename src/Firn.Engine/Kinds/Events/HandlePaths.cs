@@ -9,7 +9,7 @@ namespace Firn.Engine.Kinds.Events;
 /// open_by_handle_at(2). An overlay's handle (fs/overlayfs/overlayfs.h, struct ovl_fh) can't be opened on the overlay unless it is
 /// exported, but holds the handle of the layer's file, and that can be.
 /// </remarks>
-internal sealed class HandlePaths
+internal sealed class HandlePaths : IDisposable
 {
     private const int OverlayHandle = 0xf8;
     private const byte OverlayMagic = 0xfb;
@@ -20,7 +20,10 @@ internal sealed class HandlePaths
     private const byte OverlayIsUpper = 4;
 
     private readonly Dictionary<int, List<MountEntry>> mounts = [];
+    private readonly Dictionary<string, Fd?> roots = [];
+    private readonly Dictionary<(int Pid, uint Device), List<MountEntry>> byDevice = [];
     private readonly Dictionary<(int Pid, uint Device, ulong Inode), string?> found = [];
+    private readonly Dictionary<(int Pid, uint Device), Dictionary<ulong, string>> walked = [];
 
     /// <summary>The path of a file as Firn sees it, with ` (deleted)` behind one that has none any more; null if it can't be found.</summary>
     public string? Find(int pid, uint device, ulong inode, FileHandle? handle)
@@ -28,7 +31,7 @@ internal sealed class HandlePaths
         if (!found.TryGetValue((pid, device, inode), out string? path))
         {
             path = handle is null ? null : FindByHandle(pid, device, handle);
-            path ??= RootOf(pid, device, inode);
+            path ??= ByInode(pid, device).GetValueOrDefault(inode);
             found.Add((pid, device, inode), path);
         }
 
@@ -40,14 +43,18 @@ internal sealed class HandlePaths
     {
         foreach (MountEntry mount in MountsOf(pid, device))
         {
-            SysResult root = Sys.OpenAt(At.AT_FDCWD, mount.MountPoint, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
-            if (root.IsError)
+            if (!roots.TryGetValue(mount.MountPoint, out Fd? root))
+            {
+                SysResult opening = Sys.OpenAt(At.AT_FDCWD, mount.MountPoint, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
+                roots.Add(mount.MountPoint, root = opening.IsError ? null : new Fd(opening.Int32));
+            }
+
+            if (root is null)
             {
                 continue;
             }
 
-            using var rootFd = new Fd(root.Int32);
-            SysResult opened = Sys.OpenByHandleAt(rootFd.Number, handle, OpenFlags.O_PATH | OpenFlags.O_CLOEXEC);
+            SysResult opened = Sys.OpenByHandleAt(root.Number, handle, OpenFlags.O_PATH | OpenFlags.O_CLOEXEC);
             if (!opened.IsError)
             {
                 return new Fd(opened.Int32);
@@ -55,6 +62,15 @@ internal sealed class HandlePaths
         }
 
         return null;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Fd? root in roots.Values)
+        {
+            root?.Dispose();
+        }
     }
 
     /// <summary>The layers of an overlay, the upper one first, from the options of its file system.</summary>
@@ -136,18 +152,81 @@ internal sealed class HandlePaths
         return real is not null && path is not null && (path == real || path.StartsWith(real + "/", StringComparison.Ordinal)) ? path[real.Length..] : null;
     }
 
-    // What has no handles that can be opened, as /proc, is mostly watched at its root.
-    private string? RootOf(int pid, uint device, ulong inode)
-        => MountsOf(pid, device).FirstOrDefault(
-            mount => !Sys.StatAt(At.AT_FDCWD, mount.MountPoint, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError && stat.st_ino == inode)?.MountPoint;
+    /// <summary>Whether a device is of a file system that the kernel makes up, as /proc: its files come and go with what they tell of.</summary>
+    public bool IsMadeUp(int pid, uint device)
+        => MountsOf(pid, device).Exists(mount => mount.FileSystemType is "proc" or "sysfs" or "cgroup" or "cgroup2" or "debugfs" or "tracefs" or "devpts");
 
-    private IEnumerable<MountEntry> MountsOf(int pid, uint device)
+    // What has no handles that can be opened, as /proc and /sys, is looked for by number. Directories only: what is watched there, if anything.
+    private Dictionary<ulong, string> ByInode(int pid, uint device)
+    {
+        if (!walked.TryGetValue((pid, device), out Dictionary<ulong, string>? paths))
+        {
+            walked.Add((pid, device), paths = []);
+            foreach (MountEntry mount in MountsOf(pid, device))
+            {
+                if (!Sys.StatAt(At.AT_FDCWD, mount.MountPoint, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError && paths.TryAdd(stat.st_ino, mount.MountPoint)
+                    && IsMadeUp(pid, device))
+                {
+                    Walk(mount.MountPoint.TrimEnd('/'), stat.st_dev, paths);
+                }
+            }
+        }
+
+        return paths;
+    }
+
+    private static void Walk(string directory, ulong device, Dictionary<ulong, string> paths)
+    {
+        const byte DT_DIR = 4;
+        SysResult opened = Sys.OpenAt(
+            At.AT_FDCWD, directory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_NOFOLLOW | OpenFlags.O_CLOEXEC, 0);
+        if (opened.IsError)
+        {
+            return;
+        }
+
+        List<string> inner = [];
+        using (var fd = new Fd(opened.Int32))
+        {
+            // Another file system is mounted here.
+            if (Sys.Fstat(fd.Number, out FileStat stat).IsError || stat.st_dev != device)
+            {
+                return;
+            }
+
+            Span<byte> buffer = stackalloc byte[8192];
+            while (Sys.GetDents64(fd.Number, buffer) is { IsError: false, Int32: > 0 } read)
+            {
+                foreach (DirectoryEntry entry in new DirectoryEntries(buffer[..read.Int32]))
+                {
+                    if (entry.Type == DT_DIR && !entry.Name.SequenceEqual("."u8) && !entry.Name.SequenceEqual(".."u8))
+                    {
+                        string path = $"{directory}/{System.Text.Encoding.UTF8.GetString(entry.Name)}";
+                        paths.TryAdd(entry.Inode, path);
+                        inner.Add(path);
+                    }
+                }
+            }
+        }
+
+        foreach (string path in inner)
+        {
+            Walk(path, device, paths);
+        }
+    }
+
+    private List<MountEntry> MountsOf(int pid, uint device)
     {
         if (!mounts.TryGetValue(pid, out List<MountEntry>? all))
         {
             mounts.Add(pid, all = MountInfo.Read(pid));
         }
 
-        return all.Where(mount => ((mount.DevMajor << 20) | mount.DevMinor) == device);
+        if (!byDevice.TryGetValue((pid, device), out List<MountEntry>? there))
+        {
+            byDevice.Add((pid, device), there = all.FindAll(mount => ((mount.DevMajor << 20) | mount.DevMinor) == device));
+        }
+
+        return there;
     }
 }

@@ -35,6 +35,12 @@ internal sealed class InotifyFile : FileKind
         {
             if (PathOf(context, file, watch) is not { } path)
             {
+                // The directory of a task that has ended: nothing can happen there any more, and the watch is left out.
+                if (IsMadeUp(context, file, watch))
+                {
+                    continue;
+                }
+
                 Refuse(context, file, watch, "no path to it can be found");
             }
             else if (path.EndsWith(Deleted, StringComparison.Ordinal))
@@ -56,6 +62,12 @@ internal sealed class InotifyFile : FileKind
         entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
+            string? path = PathOf(context, file, watch);
+            if (path is null && IsMadeUp(context, file, watch))
+            {
+                continue;
+            }
+
             entry.Ify.Wd.Add(new InotifyWdEntry
             {
                 Id = 0,
@@ -64,7 +76,7 @@ internal sealed class InotifyFile : FileKind
                 IgnoredMask = watch.IgnoredMask,
                 SDev = watch.Device,
                 Wd = (uint)watch.Watch,
-                FHandle = HandleEntry(watch.Handle, PathOf(context, file, watch)),
+                FHandle = HandleEntry(watch.Handle, path),
             });
         }
     }
@@ -94,6 +106,9 @@ internal sealed class InotifyFile : FileKind
             "inotify-path", file.Owner.Pid, $"fd {file.Number}: inotify watch {watch.Watch} on inode {watch.Inode}", reason,
             "let the program remove the watch before the dump");
 
+    private static bool IsMadeUp(DumpContext context, OpenFile file, InotifyWatch watch)
+        => context.Files.State.Get<HandlePaths>().IsMadeUp(file.Owner.Pid, watch.Device);
+
     private static string? PathOf(DumpContext context, OpenFile file, InotifyWatch watch)
         => context.Files.State.Get<HandlePaths>().Find(file.Owner.Pid, watch.Device, watch.Inode, watch.Handle);
 
@@ -110,30 +125,54 @@ internal sealed class InotifyFile : FileKind
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
-        // Ascending: the kernel gives a new watch the number after the last one.
+        // Ascending: the kernel gives a new watch the number after the last one, unless it is told another.
+        long last = 0;
         foreach (InotifyWdEntry watch in entry.Ify.Wd.OrderBy(watch => watch.Wd))
         {
-            using Fd target = OpenTarget(context, watch);
-            Sys.InotifySetNextWatch(fd.Number, (int)watch.Wd).OrThrow($"ioctl(INOTIFY_IOC_SETNEXTWD, {watch.Wd}) of file {entry.Id}");
-            int given = Sys.InotifyAddWatch(fd.Number, $"/proc/self/fd/{target.Number}", watch.Mask)
-                .OrThrow($"inotify_add_watch({watch.FHandle.Path}, 0x{watch.Mask:x}) of file {entry.Id}").Int32;
+            if (watch.Wd != last + 1)
+            {
+                Sys.InotifySetNextWatch(fd.Number, (int)watch.Wd).OrThrow($"ioctl(INOTIFY_IOC_SETNEXTWD, {watch.Wd}) of file {entry.Id}");
+            }
+
+            SysResult added = Add(context, fd, watch);
+            if (added.Errno is Errno.ENOENT or Errno.ENOTDIR && IsOfTasks(watch.FHandle.Path))
+            {
+                context.Log.LogWarning("inotify {Id}: {Path} is not there any more; watch {Watch} is left out", entry.Id, watch.FHandle.Path, watch.Wd);
+                last = -1;
+                continue;
+            }
+
+            int given = added.OrThrow($"inotify_add_watch({watch.FHandle.Path}, 0x{watch.Mask:x}) of file {entry.Id}").Int32;
             if (given != watch.Wd)
             {
-                throw new RestoreConflictException($"restore: inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
+                throw new RestoreConflictException($"inotify {entry.Id}: the watch on {watch.FHandle.Path} got the number {given} instead of {watch.Wd}");
             }
+
+            last = watch.Wd;
         }
 
         FileOwner.Arm(entry.Ify.Fown, fd, fd.ToString());
     }
 
-    private static Fd OpenTarget(RestoreContext context, InotifyWdEntry watch)
+    // Directories of tasks and of the kernel's own objects, other ones today than at the dump.
+    private static bool IsOfTasks(string path)
+        => path.StartsWith("/proc/", StringComparison.Ordinal) || path.StartsWith("/sys/", StringComparison.Ordinal);
+
+    private static SysResult Add(RestoreContext context, Fd fd, InotifyWdEntry watch)
     {
+        const uint IN_DONT_FOLLOW = 0x02000000;
         if (watch.FHandle.HasPath)
         {
             string path = watch.FHandle.Path.StartsWith('/') ? watch.FHandle.Path : "/" + watch.FHandle.Path;
-            return Sys.Open(path, OpenFlags.O_PATH | OpenFlags.O_NOFOLLOW);
+            return Sys.InotifyAddWatch(fd.Number, path, watch.Mask | IN_DONT_FOLLOW);
         }
 
+        using Fd target = OpenTarget(context, watch);
+        return Sys.InotifyAddWatch(fd.Number, $"/proc/self/fd/{target.Number}", watch.Mask);
+    }
+
+    private static Fd OpenTarget(RestoreContext context, InotifyWdEntry watch)
+    {
         byte[] bytes = new byte[watch.FHandle.Handle.Count * sizeof(ulong)];
         for (int i = 0; i < watch.FHandle.Handle.Count; i++)
         {
@@ -143,6 +182,6 @@ internal sealed class InotifyFile : FileKind
         var handle = new FileHandle((int)watch.FHandle.Type, bytes[..Math.Min(bytes.Length, (int)watch.FHandle.Bytes)]);
         return context.Files.State.Get<HandlePaths>().Open(Sys.GetPid(), watch.SDev, handle)
             ?? throw new RestoreConflictException(
-                $"restore: inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
+                $"inotify watch {watch.Wd} of file {watch.Id}: no mounted file system has inode {watch.IIno} of device {watch.SDev >> 20}:{watch.SDev & 0xfffff}");
     }
 }

@@ -102,7 +102,7 @@ internal static class FileLocks
                 {
                     FileEntry file = context.Files.Entries[descriptor.Id];
                     throw new RestoreConflictException(
-                        $"restore: pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who holds it");
+                        $"pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who holds it");
                 }
             });
         }

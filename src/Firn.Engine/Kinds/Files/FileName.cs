@@ -57,7 +57,7 @@ internal readonly record struct FileName(NameState State, string Path)
         ref string? prefix = ref CollectionsMarshal.GetValueRefOrAddDefault(prefixes, task.Pid, out bool exists);
         if (!exists)
         {
-            prefix = NamespaceIds.Read(task.Pid).Mount == NamespaceIds.Read(Sys.GetPid()).Mount ? string.Empty : $"/proc/{task.Pid}/root";
+            prefix = task.Namespaces.Mount == NamespaceIds.Read(Sys.GetPid()).Mount ? string.Empty : $"/proc/{task.Pid}/root";
         }
 
         return prefix + path;

@@ -36,7 +36,7 @@ internal static partial class GhostFile
             }
             catch (LinuxException exception)
             {
-                throw new CheckpointException($"restore: unlinked file {file.Name} (ghost {id}): {exception.Message}", exception)
+                throw new CheckpointException($"unlinked file {file.Name} (ghost {id}): {exception.Message}", exception)
                 {
                     Errno = exception.Errno,
                 };

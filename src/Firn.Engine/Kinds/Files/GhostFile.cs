@@ -107,7 +107,7 @@ internal static partial class GhostFile
             int count = Sys.Pread(file.Number, bytes.AsSpan(done), offset + done).OrThrow($"pread({name}, {offset + done})").Int32;
             if (count == 0)
             {
-                throw new CheckpointException($"dump: {name} is shorter than its size says: {offset + done} of {offset + length} bytes");
+                throw new CheckpointException($"{name} is shorter than its size says: {offset + done} of {offset + length} bytes");
             }
 
             done += count;

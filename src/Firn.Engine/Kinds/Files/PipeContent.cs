@@ -35,7 +35,7 @@ internal static class PipeContent
         int copied = Sys.Tee(fd, copy.Number, int.MaxValue, SpliceFlags.SPLICE_F_NONBLOCK).OrThrow($"tee({file.Resource})").Int32;
         if (copied != waiting)
         {
-            throw new CheckpointException($"dump: pid {file.Owner.Pid} {file.Resource}: only {copied} of its {waiting} bytes could be copied");
+            throw new CheckpointException($"pid {file.Owner.Pid} {file.Resource}: only {copied} of its {waiting} bytes could be copied");
         }
 
         byte[] bytes = new byte[copied];
@@ -86,7 +86,7 @@ internal static class PipeContent
             if (sized.Errno == Errno.EPERM)
             {
                 throw new CheckpointException(
-                    $"restore: {name}: its size of {data.Size} bytes is more than /proc/sys/fs/pipe-max-size allows without CAP_SYS_RESOURCE; raise that")
+                    $"{name}: its size of {data.Size} bytes is more than /proc/sys/fs/pipe-max-size allows without CAP_SYS_RESOURCE; raise that")
                 {
                     Errno = Errno.EPERM,
                 };

@@ -55,12 +55,12 @@ internal sealed partial class RegularFile
                 null => Sys.Open(file.Name, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Ghost => GhostFile.Open(context, Remaps.IdOf(remap), file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Linked => LinkRemap.Open(context, remap, file, flags),
-                _ => throw new CheckpointException($"restore: file {file.Name} (id {file.Id}): a remap of the type {remap.RemapType} is not known"),
+                _ => throw new CheckpointException($"file {file.Name} (id {file.Id}): a remap of the type {remap.RemapType} is not known"),
             };
         }
         catch (LinuxException exception)
         {
-            throw new CheckpointException($"restore: file {file.Name} (id {file.Id}) can't be opened: {exception.Message}", exception)
+            throw new CheckpointException($"file {file.Name} (id {file.Id}) can't be opened: {exception.Message}", exception)
             {
                 Errno = exception.Errno,
             };
@@ -161,7 +161,7 @@ internal sealed partial class RegularFile
     }
 
     private static CheckpointException Changed(RegFileEntry file, string how, string remedy)
-        => new($"restore: file {file.Name} (id {file.Id}) {how}{remedy}");
+        => new($"file {file.Name} (id {file.Id}) {how}{remedy}");
 
     private static string Octal(uint mode) => "0" + Convert.ToString((int)mode, 8);
 }

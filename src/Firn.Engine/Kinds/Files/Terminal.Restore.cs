@@ -27,7 +27,7 @@ internal sealed partial class Terminal
 
         if (info.Type != TtyType.Pty || info.Pty is null)
         {
-            throw new CheckpointException($"restore: terminal {info.Id} is a {info.Type}, which Firn can't restore");
+            throw new CheckpointException($"terminal {info.Id} is a {info.Type}, which Firn can't restore");
         }
 
         uint slaveId = info.Pty.Index << 1;
@@ -128,7 +128,7 @@ internal sealed partial class Terminal
         if (!context.Options.ShellJob)
         {
             throw new CheckpointException(
-                $"restore: terminal {info.Id} (pts {info.Pty?.Index}) belongs to a program outside of the tree; restore with --shell-job from a terminal that takes its place");
+                $"terminal {info.Id} (pts {info.Pty?.Index}) belongs to a program outside of the tree; restore with --shell-job from a terminal that takes its place");
         }
 
         if (info.Type == TtyType.Ctty)
@@ -272,7 +272,7 @@ internal sealed partial class Terminal
                     {
                         master.Dispose();
                         throw new RestoreConflictException(
-                            $"restore: terminal /dev/pts/{index} is taken by another program; close that, or restore into a mount namespace with its own devpts");
+                            $"terminal /dev/pts/{index} is taken by another program; close that, or restore into a mount namespace with its own devpts");
                     }
 
                     // Opened by TIOCGPTPEER, which needs it unlocked.

@@ -206,7 +206,7 @@ internal sealed class InetSocket : FileKind
         InetSkEntry message = entry.Isk;
         if (message.Proto == SocketLevel.IPPROTO_TCP && (TcpState)message.State is not (TcpState.TCP_LISTEN or TcpState.TCP_CLOSE))
         {
-            throw new CheckpointException($"restore: file {entry.Id}: a TCP connection in the state {(TcpState)message.State}, which this version of Firn can't restore");
+            throw new CheckpointException($"file {entry.Id}: a TCP connection in the state {(TcpState)message.State}, which this version of Firn can't restore");
         }
 
         Fd socket;
@@ -247,7 +247,7 @@ internal sealed class InetSocket : FileKind
             if (result.Errno is Errno.EADDRINUSE or Errno.EADDRNOTAVAIL)
             {
                 throw new RestoreConflictException(
-                    $"restore: file {message.Id}: {source} {(result.Errno == Errno.EADDRINUSE ? "is in use; stop the program that uses it" : "is not an address of this machine")}");
+                    $"file {message.Id}: {source} {(result.Errno == Errno.EADDRINUSE ? "is in use; stop the program that uses it" : "is not an address of this machine")}");
             }
 
             result.OrThrow($"bind({source}) of file {message.Id}");
@@ -258,7 +258,7 @@ internal sealed class InetSocket : FileKind
             SysResult listened = Sys.Listen(socket.Number, (int)message.Backlog);
             if (listened.Errno == Errno.EADDRINUSE)
             {
-                throw new RestoreConflictException($"restore: file {message.Id}: another program listens at port {message.SrcPort}; stop it");
+                throw new RestoreConflictException($"file {message.Id}: another program listens at port {message.SrcPort}; stop it");
             }
 
             listened.OrThrow($"listen({message.Backlog}) of file {message.Id}");

@@ -90,7 +90,7 @@ internal sealed class NetlinkFile : FileKind
             SysResult bound = Sys.Bind(socket.Number, MemoryMarshal.AsBytes(new ReadOnlySpan<SockaddrNl>(in source)));
             if (bound.Errno == Errno.EADDRINUSE)
             {
-                throw new RestoreConflictException($"restore: file {entry.Id}: the netlink port {message.Portid} is in use; stop the program that uses it");
+                throw new RestoreConflictException($"file {entry.Id}: the netlink port {message.Portid} is in use; stop the program that uses it");
             }
 
             bound.OrThrow($"bind of netlink port {message.Portid}, groups 0x{first:x}, of file {entry.Id}");

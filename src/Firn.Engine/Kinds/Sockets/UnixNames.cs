@@ -165,7 +165,7 @@ internal sealed class UnixNames(RestoreContext context)
         if (result.Errno == Errno.EADDRINUSE)
         {
             throw new RestoreConflictException(
-                $"restore: unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id}): the name is in use; stop the program that uses it, or restore in a new namespace");
+                $"unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id}): the name is in use; stop the program that uses it, or restore in a new namespace");
         }
 
         result.OrThrow($"bind of unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id})");

@@ -60,7 +60,7 @@ internal sealed class UnixSocketMaker : IDisposable
             node.Peer = byInode.GetValueOrDefault(node.Message.Peer);
             if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
             {
-                throw new CheckpointException($"restore: {node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
+                throw new CheckpointException($"{node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
             }
         }
 

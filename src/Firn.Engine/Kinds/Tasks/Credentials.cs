@@ -142,7 +142,8 @@ internal sealed class Credentials : TaskKind
         if ((permitted & ~available) is not 0 and ulong lacking)
         {
             throw new CheckpointException(
-                $"restore: thread {thread.Tid} had capabilities that firn can't give it (mask 0x{lacking:x}); run firn with them") { Pid = thread.Task.Pid };
+                $"thread {thread.Tid} had capabilities that firn can't give it (mask 0x{lacking:x}); run firn with them")
+            { Pid = thread.Task.Pid };
         }
 
         if ((bounding & ~Join(present.CapBnd)) is not 0 and ulong outside)

@@ -163,7 +163,7 @@ internal static class ExtendedState
         {
             int number = BitOperations.TrailingZeroCount(lacking);
             string name = number < Names.Length ? Names[number] : $"XSAVE component {number}";
-            throw new CheckpointException($"restore: a thread used {name} registers, which this processor doesn't have or its kernel has not enabled; restore on one that has them");
+            throw new CheckpointException($"a thread used {name} registers, which this processor doesn't have or its kernel has not enabled; restore on one that has them");
         }
     }
 

@@ -46,17 +46,19 @@ internal static class KernelObjectIds
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
             task.Ids.MergeFrom(ownIds);
-            task.Ids.VmId = memory.IdOf(task.Pid);
-            task.Ids.FilesId = files.IdOf(task.Pid);
-            task.Ids.FsId = directories.IdOf(task.Pid);
-            task.Ids.SighandId = signals.IdOf(task.Pid);
+            task.Ids.VmId = memory.IdOf(task.Pid, out bool isOwnMemory);
+            task.Ids.FilesId = files.IdOf(task.Pid, out _);
+            task.Ids.FsId = directories.IdOf(task.Pid, out _);
+
+            // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND).
+            task.Ids.SighandId = isOwnMemory ? signals.NewId() : signals.IdOf(task.Pid, out _);
             RefuseOtherNamespaces(context, task, own);
         }
     }
 
     private static void RefuseOtherNamespaces(DumpContext context, DumpedTask task, NamespaceIds own)
     {
-        NamespaceIds its = NamespaceIds.Read(task.Pid);
+        NamespaceIds its = task.Namespaces;
         ReadOnlySpan<(string Name, ulong Its, ulong Own)> pairs =
         [
             ("pid", its.Pid, own.Pid),
@@ -88,8 +90,9 @@ internal static class KernelObjectIds
         private uint last = First;
 
         /// <summary>The id of a process's object: one of its own, or that of a process which shares it.</summary>
-        public uint IdOf(int pid)
+        public uint IdOf(int pid, out bool isNew)
         {
+            isNew = false;
             int low = 0;
             int high = known.Count;
             while (low < high)
@@ -108,8 +111,12 @@ internal static class KernelObjectIds
                 }
             }
 
+            isNew = true;
             known.Insert(low, (pid, ++last));
             return last;
         }
+
+        /// <summary>The id of an object that no other process has.</summary>
+        public uint NewId() => ++last;
     }
 }

@@ -104,12 +104,12 @@ internal sealed class Registers : TaskKind
     {
         if (core.Mtype != CoreEntry.Types.March.X8664 || core.ThreadInfo is not { Gpregs: { } general })
         {
-            throw new CheckpointException($"restore: the image was made on {core.Mtype}, and this is x86_64");
+            throw new CheckpointException($"the image was made on {core.Mtype}, and this is x86_64");
         }
 
         if (general.Mode != UserX86RegsMode.Native)
         {
-            throw new CheckpointException("restore: the image holds a 32-bit thread; only 64-bit programs can be restored");
+            throw new CheckpointException("the image holds a 32-bit thread; only 64-bit programs can be restored");
         }
 
         UserRegs registers = FromMessage(general);

@@ -1,0 +1,70 @@
+// Four things that stand in the way of a dump, each of another kind: `firn check --pid` must list them all at once. SIGUSR1: writes "ok".
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void put(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || dprintf(fd, "%s\n", text) < 0)
+        exit(1);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2 || chdir(argv[1]))
+        return 1;
+
+    // file-locks
+    int locked = open("locked", O_RDWR | O_CREAT, 0600);
+    if (locked < 0 || flock(locked, LOCK_EX))
+        return 2;
+
+    // ghost-limit
+    int ghost = open("ghost", O_RDWR | O_CREAT, 0600);
+    char block[1 << 16] = { 1 };
+    for (int i = 0; i < 32; i++)
+        if (write(ghost, block, sizeof block) != sizeof block)
+            return 3;
+    unlink("ghost");
+
+    // sysv-shm
+    int segment = shmget(IPC_PRIVATE, 1 << 16, IPC_CREAT | 0600);
+    if (segment < 0 || shmat(segment, NULL, 0) == (void *)-1)
+        return 4;
+    shmctl(segment, IPC_RMID, NULL);
+
+    // unix-fds-in-flight
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+        return 5;
+    char control[CMSG_SPACE(sizeof(int))] = { 0 };
+    struct iovec data = { "x", 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(header) = locked;
+    if (sendmsg(pair[0], &message, 0) != 1)
+        return 6;
+
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    put("ready", "ready");
+    int number;
+    sigwait(&set, &number);
+    put("result", "ok");
+    pause();
+}
