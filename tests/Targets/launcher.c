@@ -53,6 +53,7 @@ static void start(char **field, int fields, const sigset_t *mask)
     int pid = fork();
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, mask, NULL);
+        signal(SIGPIPE, SIG_DFL); // .NET ignores it, and what it starts would too
         if (strchr(field[1], 's'))
             setsid();
         for (int fd = 0; fd < 3; fd++) {

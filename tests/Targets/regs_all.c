@@ -15,6 +15,7 @@ static void *run(void *argument)
 {
     struct frame *f = argument;
     regs_fill(f);
+    if (f == &frames[THREADS - 1]) f->wide = 0;             // one that leaves AVX-512 in its initial state
     regs_bases_set(f);
     if (f->wide) spin512(f); else spin256(f);
     regs_bases_check(f);

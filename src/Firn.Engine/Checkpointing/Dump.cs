@@ -43,7 +43,7 @@ internal static class Dump
     public static DumpContext Collect(DumpOptions options, Microsoft.Extensions.Logging.ILogger log, FrozenTree tree)
     {
         var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable() };
-        context.Tasks.AddRange(tree.Tasks);
+        context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
         KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);
         foreach (TaskKind kind in TaskKinds.All)
@@ -57,6 +57,21 @@ internal static class Dump
         context.Files.Collect(context);
         MemoryDump.Collect(context);
         return context;
+    }
+
+    // Each task after its parent and before its next sibling: the order of CRIU's pstree.img.
+    private static IEnumerable<DumpedTask> DescendantsFirst(List<DumpedTask> tasks)
+    {
+        ILookup<DumpedTask, DumpedTask> children = tasks.Where(task => task.Parent is not null).ToLookup(task => task.Parent!);
+        Stack<DumpedTask> waiting = new(tasks.Where(task => task.Parent is null).Reverse());
+        while (waiting.TryPop(out DumpedTask? task))
+        {
+            yield return task;
+            foreach (DumpedTask child in children[task].Reverse())
+            {
+                waiting.Push(child);
+            }
+        }
     }
 
     private static void Enter(FrozenTree tree)

@@ -13,6 +13,8 @@ namespace Firn.Engine.Memory;
 /// <summary>The dump half of memory: mappings, pages, shared objects.</summary>
 internal static class MemoryDump
 {
+    private const int CriuAuxvWords = 44;
+
     /// <summary>
     /// Reads VmFlags while the task still runs; <see cref="Collect"/> then need not, if the mappings are the same. Null if the process is
     /// gone.
@@ -95,6 +97,14 @@ internal static class MemoryDump
     /// <summary>A run as CRIU 4.2 writes it: the count in nr_pages, zero in the older field that must be there, no in_parent.</summary>
     internal static PagemapEntry ToMessage(PageRun run)
         => new() { Vaddr = run.Address, CompatNrPages = 0, Flags = (uint)run.Flags, NrPages = run.Pages };
+
+    // CRIU 4.2 has room for 44 words, which are all pairs that this kernel gives but the last, AT_NULL: it is left out where it does not fit.
+    // The kernel ends the vector by itself when it is set.
+    internal static IEnumerable<ulong> SavedAuxv(ulong[] words)
+    {
+        int ending = Array.FindLastIndex(words, word => word != 0) is var last && last < 0 ? 0 : (last + 2) & ~1;
+        return words.Take(Math.Max(ending, CriuAuxvWords));
+    }
 
     private static PageWriter AddPagemap(DumpContext context, TaskPages pages)
     {
@@ -208,7 +218,7 @@ internal static class MemoryDump
         task.Mm.MmArgEnd = stat.ArgEnd;
         task.Mm.MmEnvStart = stat.EnvStart;
         task.Mm.MmEnvEnd = stat.EnvEnd;
-        task.Mm.MmSavedAuxv.AddRange(Auxv.Read(task.Pid));
+        task.Mm.MmSavedAuxv.AddRange(SavedAuxv(Auxv.Read(task.Pid)));
 
         // The break itself only the task can tell, by brk(0): PageWriter asks.
         task.Mm.MmBrk = stat.StartBrk;

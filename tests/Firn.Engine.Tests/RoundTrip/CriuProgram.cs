@@ -84,7 +84,7 @@ internal sealed class CriuProgram(string name)
                 RealProgram.FreePort().ToString(CultureInfo.InvariantCulture),
             ],
         };
-        int pid = space.Start(["/bin/sh", "-c", "exec \"$@\" > /dev/null 2>&1 10< /dev/null", "sh", .. command]);
+        int pid = space.Start(["/bin/bash", "-c", "exec \"$@\" > /dev/null 2>&1 10< /dev/null", "bash", .. command]);
         if (name == "sleep")
         {
             PidNamespace.Until(() => Naps(space, pid), "sleep sleeps");

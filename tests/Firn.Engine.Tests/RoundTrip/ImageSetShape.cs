@@ -221,6 +221,11 @@ internal sealed partial class ImageSetShape
             return;
         }
 
+        if (kind == "files")
+        {
+            SortWatched(entries);
+        }
+
         foreach (JsonNode? entry in entries)
         {
             // An entry of a list that has no order is one line; the fields of a message that stands alone are a line each.
@@ -237,6 +242,17 @@ internal sealed partial class ImageSetShape
             }
 
             Add(file, Flat(kind, entry!));
+        }
+    }
+
+    // The kernel lists what an epoll watches by the addresses of its own structures.
+    private static void SortWatched(JsonArray entries)
+    {
+        foreach (JsonArray watched in entries.Select(entry => entry!["epfd"]?["tfd"]).OfType<JsonArray>())
+        {
+            List<JsonNode?> sorted = [.. watched.OrderBy(target => Number(target!["tfd"]!))];
+            watched.Clear();
+            sorted.ForEach(watched.Add);
         }
     }
 

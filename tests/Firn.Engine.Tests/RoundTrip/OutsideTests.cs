@@ -1,0 +1,15 @@
+namespace Firn.Engine.Tests.RoundTrip;
+
+/// <summary>Trees that are joined to what is outside of them: the terminal of the caller's session, pipes to another program.</summary>
+public sealed class OutsideTests
+{
+    [Theory]
+    [InlineData("shell_job.py")]
+    [InlineData("outside_pipes.py")]
+    public void What_is_outside_of_the_tree_is_joined_again(string script)
+    {
+        using var space = new PidNamespace();
+        Outcome outcome = space.Run(Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn, space.MakeDirectory("images"));
+        Assert.True(outcome.Status == 0, outcome.Error);
+    }
+}
