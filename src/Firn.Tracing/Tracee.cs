@@ -114,7 +114,11 @@ public sealed partial class Tracee
     /// <param name="signal">A signal to deliver, or none.</param>
     /// <exception cref="TraceeLostException">It is gone.</exception>
     public void Resume(PtraceRequest request = PtraceRequest.PTRACE_CONT, Signal signal = Signal.None)
-        => Check(Sys.Ptrace(request, Tid, 0, (nint)signal), "resume");
+    {
+        // A stop that no one has asked about is over.
+        notes?.Remove(Tid);
+        Check(Sys.Ptrace(request, Tid, 0, (nint)signal), "resume");
+    }
 
     /// <summary>Sets the options of a tracee that is stopped.</summary>
     public void SetOptions(PtraceOptions options)
