@@ -98,8 +98,8 @@ internal static class MemoryDump
     internal static PagemapEntry ToMessage(PageRun run)
         => new() { Vaddr = run.Address, CompatNrPages = 0, Flags = (uint)run.Flags, NrPages = run.Pages };
 
-    // CRIU 4.2 has room for 44 words, which are all pairs that this kernel gives but the last, AT_NULL: it is left out where it does not fit.
-    // The kernel ends the vector by itself when it is set.
+    // CRIU 4.2 has room for 44 words, which are all pairs that this kernel gives but the last, AT_NULL: it is left out where it does not
+    // fit. The kernel ends the vector by itself when it is set.
     internal static IEnumerable<ulong> SavedAuxv(ulong[] words)
     {
         int ending = Array.FindLastIndex(words, word => word != 0) is var last && last < 0 ? 0 : (last + 2) & ~1;

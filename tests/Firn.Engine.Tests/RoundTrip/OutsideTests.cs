@@ -9,7 +9,8 @@ public sealed class OutsideTests
     public void What_is_outside_of_the_tree_is_joined_again(string script)
     {
         using var space = new PidNamespace();
-        Outcome outcome = space.Run(Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn, space.MakeDirectory("images"));
+        string images = space.MakeDirectory("images");
+        Outcome outcome = space.Run(Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn, images);
         Assert.True(outcome.Status == 0, outcome.Error);
     }
 }
