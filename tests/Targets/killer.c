@@ -102,7 +102,7 @@ static int scratches(int pid)
     if (!maps)
         return -1;
     while (fgets(line, sizeof(line), maps))
-        count += strstr(line, "firn") != NULL;
+        count += strstr(line, "memfd:firn-scratch") != NULL;
     fclose(maps);
     return count;
 }

@@ -25,7 +25,19 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     public IReadOnlyDictionary<uint, FileEntry> Entries => entries;
 
     /// <summary>Makes an entry known.</summary>
-    public void AddEntry(FileEntry entry) => entries.Add(entry.Id, entry);
+    /// <exception cref="ImageFormatException">Its id is not its own, or it lacks the message of its type.</exception>
+    public void AddEntry(FileEntry entry)
+    {
+        if (!HasMessage(entry))
+        {
+            throw new ImageFormatException("files.img", -1, "file-entry", $"the file with the id {entry.Id} has no {entry.Type} in it; the image is damaged");
+        }
+
+        if (!entries.TryAdd(entry.Id, entry))
+        {
+            throw new ImageFormatException("files.img", -1, "file-id", $"has two files with the id {entry.Id}; the image is damaged");
+        }
+    }
 
     /// <summary>Whether the description of an id exists already.</summary>
     public bool IsProvided(uint id) => files.ContainsKey(id);
@@ -47,6 +59,26 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         fd.Dispose();
         return moved;
     }
+
+    // Types that Firn does not restore are refused by their names later.
+    private static bool HasMessage(FileEntry entry) => entry.Type switch
+    {
+        FdTypes.Reg => entry.Reg is not null,
+        FdTypes.Pipe => entry.Pipe is not null,
+        FdTypes.Fifo => entry.Fifo is not null,
+        FdTypes.Inetsk => entry.Isk is not null,
+        FdTypes.Unixsk => entry.Usk is not null,
+        FdTypes.Eventfd => entry.Efd is not null,
+        FdTypes.Eventpoll => entry.Epfd is not null,
+        FdTypes.Inotify => entry.Ify is not null,
+        FdTypes.Signalfd => entry.Sgfd is not null,
+        FdTypes.Tty => entry.Tty is not null,
+        FdTypes.Netlinksk => entry.Nlsk is not null,
+        FdTypes.Timerfd => entry.Tfd is not null,
+        FdTypes.Memfd => entry.Memfd is not null,
+        FdTypes.Pidfd => entry.Pidfd is not null,
+        _ => true,
+    };
 
     /// <inheritdoc/>
     public void Dispose()

@@ -80,7 +80,8 @@ public sealed class DamageTests(ITestOutputHelper output)
     private static bool HasMessages(string file)
     {
         byte[] bytes = File.ReadAllBytes(file);
-        return bytes.Length > 12 && !Path.GetFileName(file).StartsWith("pages-", StringComparison.Ordinal);
+        return bytes.Length > 12 && BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) is var length && length > 0 && length <= bytes.Length - 12
+            && !Path.GetFileName(file).StartsWith("pages-", StringComparison.Ordinal);
     }
 
     private static string Dump(PidNamespace space, string program, string argument)
@@ -171,21 +172,8 @@ public sealed class DamageTests(ITestOutputHelper output)
             Directory.Delete(set, recursive: true);
         }
 
-        Directory.CreateDirectory(set);
-        foreach (FileSystemInfo entry in new DirectoryInfo(images).EnumerateFileSystemInfos("*", SearchOption.AllDirectories))
-        {
-            string to = Path.Combine(set, Path.GetRelativePath(images, entry.FullName));
-            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-            if (entry.LinkTarget is { } link)
-            {
-                File.CreateSymbolicLink(to, link);
-            }
-            else if (entry is FileInfo)
-            {
-                File.Copy(entry.FullName, to);
-            }
-        }
-
+        Outcome copied = space.Run("cp", "-a", images, set);
+        Assert.True(copied.Status == 0, copied.Error);
         return set;
     }
 }
