@@ -24,13 +24,18 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     /// <summary>All entries of files.img, by id.</summary>
     public IReadOnlyDictionary<uint, FileEntry> Entries => entries;
 
+    /// <summary>The entry of an id.</summary>
+    /// <exception cref="ImageFormatException">files.img has no such id.</exception>
+    public FileEntry Entry(uint id) => entries.TryGetValue(id, out FileEntry? entry) ? entry : throw Unknown(id);
+
     /// <summary>Makes an entry known.</summary>
     /// <exception cref="ImageFormatException">Its id is not its own, or it lacks the message of its type.</exception>
     public void AddEntry(FileEntry entry)
     {
         if (!HasMessage(entry))
         {
-            throw new ImageFormatException("files.img", -1, "file-entry", $"the file with the id {entry.Id} has no {entry.Type} in it; the image is damaged");
+            throw new ImageFormatException(
+                "files.img", -1, "file-entry", $"the file with the id {entry.Id} has no {entry.Type} in it; the image is damaged");
         }
 
         if (!entries.TryAdd(entry.Id, entry))
@@ -49,7 +54,7 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     /// <exception cref="ImageFormatException">files.img has no such id.</exception>
     public Fd this[uint id] => files.TryGetValue(id, out Fd? fd)
         ? fd
-        : throw new ImageFormatException("files.img", 0, "file-id", $"has no file with the id {id}, which another image names");
+        : throw Unknown(id);
 
     /// <summary>Moves a descriptor into the region that tasks inherit, without close-on-exec.</summary>
     public Fd MoveToRegion(Fd fd)
@@ -61,6 +66,9 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
     }
 
     // Types that Firn does not restore are refused by their names later.
+    private static ImageFormatException Unknown(uint id)
+        => new("files.img", 0, "file-id", $"has no file with the id {id}, which another image names; the image set is damaged: dump again");
+
     private static bool HasMessage(FileEntry entry) => entry.Type switch
     {
         FdTypes.Reg => entry.Reg is not null,

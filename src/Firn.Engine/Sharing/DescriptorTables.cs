@@ -103,7 +103,7 @@ internal static class DescriptorTables
         string purpose = $"attach the descriptors of {task.Pid}";
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
-            FileEntry entry = context.Files.Entries[descriptor.Id];
+            FileEntry entry = context.Files.Entry(descriptor.Id);
             batch.MakeRoom(CallsPerDescriptor, BytesPerDescriptor, purpose);
             FileKinds.Of(entry.Type).Attach(context, entry, task, descriptor, batch);
             FileLocks.Attach(context, task, descriptor, batch);

@@ -80,7 +80,10 @@ public sealed class DamageTests(ITestOutputHelper output)
     private static bool HasMessages(string file)
     {
         byte[] bytes = File.ReadAllBytes(file);
-        return bytes.Length > 12 && BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) is var length && length > 0 && length <= bytes.Length - 12
+        return bytes.Length > 12
+            && BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) is var length
+            && length > 0
+            && length <= bytes.Length - 12
             && !Path.GetFileName(file).StartsWith("pages-", StringComparison.Ordinal);
     }
 

@@ -2,7 +2,9 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>What goes wrong from outside: one clear error, the target unharmed, no half image set, nothing left of a failed restore.</summary>
+/// <summary>
+/// What goes wrong from outside: one clear error, the target unharmed, no half image set, nothing left of a failed restore.
+/// </summary>
 public sealed class FailureTests
 {
     private const int Times = 10;
@@ -27,7 +29,11 @@ public sealed class FailureTests
         var target = new SelfChecking(space);
         string images = space.MakeDirectory("images");
         MustFail(
-            InMounts(space, images, $"mount --bind {images} {images} && mount -o remount,ro,bind {images}", "dump", "-t", target.PidText, "-D", images, option),
+            InMounts(
+                space,
+                images,
+                $"mount --bind {images} {images} && mount -o remount,ro,bind {images}",
+                "dump", "-t", target.PidText, "-D", images, option),
             images);
         Assert.Empty(Directory.GetFileSystemEntries(images));
         target.MustGoOn();
@@ -68,7 +74,8 @@ public sealed class FailureTests
         Outcome outcome = InMounts(
             space, images, $"mount -t tmpfs -o size=4k none {images}", "dump", "-t", $"{pid}", "-D", images, "-R", "--link-remap");
         MustFail(outcome, images);
-        Assert.Equal(before.Order(StringComparer.Ordinal), Directory.GetFileSystemEntries(work, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal));
+        string[] after = Directory.GetFileSystemEntries(work, "*", SearchOption.AllDirectories);
+        Assert.Equal(before.Order(StringComparer.Ordinal), after.Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -128,8 +135,8 @@ public sealed class FailureTests
         target.MustGoOn();
     }
 
-    // Firn behind a command that mounts, which is seen only here: the launcher has made a mount namespace too. The output is what is left in
-    // the images directory.
+    // Firn behind a command that mounts, which is seen only here: the launcher has made a mount namespace too. The output is what is left
+    // in the images directory.
     private static Outcome InMounts(PidNamespace space, string images, string prepare, params string[] arguments)
         => space.Run(
         [

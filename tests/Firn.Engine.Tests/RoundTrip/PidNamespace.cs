@@ -23,6 +23,11 @@ public sealed class PidNamespace : IDisposable
     public PidNamespace()
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("firn-test-").FullName;
+
+        // A target that gives up its privileges still has to reach its own directory in it.
+        File.SetUnixFileMode(
+            Directory,
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         launcher = Process.Start(new ProcessStartInfo(Programs.Target("launcher"))
         {
             RedirectStandardInput = true,

@@ -181,7 +181,7 @@ internal sealed class EpollFile : FileKind
     private static bool HasFired(EventpollTfdEntry target) => (target.Events & (AlwaysReported | Epoll.EPOLLONESHOT)) == Epoll.EPOLLONESHOT;
 
     // A signalfd wakes whoever has added it to the epoll; a pidfd exists once its task does.
-    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entries[id].Type is FdTypes.Signalfd or FdTypes.Pidfd;
+    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entry(id).Type is FdTypes.Signalfd or FdTypes.Pidfd;
 
     private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {

@@ -85,7 +85,7 @@ internal sealed class PidFdFile : FileKind
     /// </summary>
     public static void Place(RestoreContext context, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
     {
-        if (context.Files.Entries[descriptor.Id].Pidfd is not { } message || message.Nspid == Reaped
+        if (context.Files.Entry(descriptor.Id).Pidfd is not { } message || message.Nspid == Reaped
             || !context.Files.State.Get<Placed>().Add((task.Pid, descriptor.Fd)))
         {
             return;

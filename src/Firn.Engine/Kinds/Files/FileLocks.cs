@@ -105,7 +105,7 @@ internal static class FileLocks
             {
                 if (done.Result.IsError)
                 {
-                    FileEntry file = context.Files.Entries[descriptor.Id];
+                    FileEntry file = context.Files.Entry(descriptor.Id);
                     throw new RestoreConflictException(
                         $"pid {task.Pid} fd {descriptor.Fd} ({file.Reg?.Name ?? file.Type.ToString()}): its lock of bytes {entry.Start}, "
                             + $"length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who "

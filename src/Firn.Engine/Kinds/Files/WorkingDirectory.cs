@@ -40,7 +40,7 @@ internal sealed class WorkingDirectory : TaskKind
         }
 
         batch.MakeRoom(3, 16, $"restore the working directory of {task.Pid}");
-        if (!string.Equals(context.Files.Entries[fs.RootId].Reg.Name, "/", StringComparison.Ordinal))
+        if (!string.Equals(context.Files.Entry(fs.RootId).Reg?.Name, "/", StringComparison.Ordinal))
         {
             batch.Call(Sysno.fchdir, context.Files[fs.RootId].Number);
             batch.Call(Sysno.chroot, batch.Text("."));
