@@ -61,7 +61,8 @@ internal static class WireShapes
     internal static readonly WireShape UserX86RegsEntry = new(
         [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27]);
     internal static readonly WireShape UserX86CetEntry = new([1, 2]);
-    internal static readonly WireShape UserX86XsaveEntry = new([1], (9, UserX86CetEntry));
+    internal static readonly WireShape XsaveComponentEntry = new([1, 2]);
+    internal static readonly WireShape UserX86XsaveEntry = new([1], (9, UserX86CetEntry), (1000, XsaveComponentEntry));
     internal static readonly WireShape UserX86FpregsEntry = new([1, 2, 3, 4, 5, 6, 7, 8], (13, UserX86XsaveEntry));
     internal static readonly WireShape UserDescT = new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     internal static readonly WireShape ThreadInfoX86 = new([1, 2, 3], (2, UserX86RegsEntry), (3, UserX86FpregsEntry), (4, UserDescT));
@@ -80,8 +81,9 @@ internal static class WireShapes
     internal static readonly WireShape ThreadSasEntry = new([1, 2, 3]);
     internal static readonly WireShape CredsEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 13]);
     internal static readonly WireShape RseqEntry = new([1, 2, 3]);
+    internal static readonly WireShape SchedAttributesEntry = new([1, 2, 3, 4, 5, 6]);
     internal static readonly WireShape ThreadCoreEntry = new(
-        [1, 2], (7, ThreadSasEntry), (9, SignalQueueEntry), (10, CredsEntry), (15, RseqEntry));
+        [1, 2], (7, ThreadSasEntry), (9, SignalQueueEntry), (10, CredsEntry), (15, RseqEntry), (1006, SchedAttributesEntry));
     internal static readonly WireShape CoreEntry = new(
         [1], (2, ThreadInfoX86), (3, TaskCoreEntry), (4, TaskKobjIdsEntry), (5, ThreadCoreEntry), (6, ThreadInfoArm),
         (8, ThreadInfoAarch64), (9, ThreadInfoPpc64), (10, ThreadInfoS390), (11, ThreadInfoMips), (12, ThreadInfoLoongarch64),

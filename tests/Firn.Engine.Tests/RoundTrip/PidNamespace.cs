@@ -27,7 +27,8 @@ public sealed class PidNamespace : IDisposable
         // A target that gives up its privileges still has to reach its own directory in it.
         File.SetUnixFileMode(
             Directory,
-            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+                | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         launcher = Process.Start(new ProcessStartInfo(Programs.Target("launcher"))
         {
             RedirectStandardInput = true,

@@ -19,6 +19,7 @@ public class AbiTests(ITestOutputHelper output)
     private static readonly string[] KernelHeaders =
     [
         "asm/stat.h", "asm/unistd.h", "linux/errno.h", "linux/time_types.h", "asm/signal.h", "linux/elf.h",
+        "linux/capability.h", "linux/filter.h", "linux/rseq.h",
         "linux/eventpoll.h", "linux/falloc.h", "linux/fanotify.h", "linux/fcntl.h", "linux/fs.h", "linux/in.h", "linux/in6.h",
         "linux/inet_diag.h", "linux/inotify.h", "linux/kcmp.h", "linux/magic.h", "linux/memfd.h", "linux/mman.h", "linux/net.h",
         "linux/netlink.h", "linux/poll.h", "linux/prctl.h", "linux/ptrace.h", "linux/random.h", "linux/resource.h", "linux/sched.h",
@@ -37,9 +38,12 @@ public class AbiTests(ITestOutputHelper output)
     // Their name in C, where it can be had.
     private static readonly Dictionary<Type, string> KernelStructs = new()
     {
+        [typeof(CapabilityData)] = "struct __user_cap_data_struct",
+        [typeof(CapabilityHeader)] = "struct __user_cap_header_struct",
         [typeof(CloneArgs)] = "struct clone_args",
         [typeof(EpollEvent)] = "struct epoll_event",
         [typeof(FileStat)] = "struct stat",
+        [typeof(FilterProgram)] = "struct sock_fprog",
         [typeof(Flock)] = "struct flock",
         [typeof(FOwnerEx)] = "struct f_owner_ex",
         [typeof(InetDiagMsg)] = "struct inet_diag_msg",
@@ -48,6 +52,9 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(Iovec)] = "struct iovec",
         [typeof(Itimerspec)] = "struct __kernel_itimerspec",
         [typeof(KcmpEpollSlot)] = "struct kcmp_epoll_slot",
+        [typeof(RseqCriticalSection)] = "struct rseq_cs",
+        [typeof(SchedAttributes)] = "struct sched_attr",
+        [typeof(SeccompMetadata)] = "struct seccomp_metadata",
         [typeof(Nlattr)] = "struct nlattr",
         [typeof(Nlmsghdr)] = "struct nlmsghdr",
         [typeof(PageRegion)] = "struct page_region",
