@@ -20,6 +20,11 @@ internal sealed class HugeFiller(TaskMemory memory, RemoteBatch batch, ulong sta
     /// <summary>The size of the staging area, in bytes.</summary>
     public const ulong StagingSize = 32 << 20;
 
+    // In a virtual machine a huge page may have to be got from the host first, which takes longer than single pages do: after so many bytes
+    // it is seen, and the rest is read as single pages.
+    private const ulong TrialSize = 2 * StagingSize;
+    private const ulong WorthwhileBytesPerNanosecond = 1;
+
     private const uint UFFDIO_API = 0xC018AA3F;
     private const uint UFFDIO_REGISTER = 0xC020AA00;
     private const uint UFFDIO_MOVE = 0xC028AA05;
@@ -142,16 +147,29 @@ internal sealed class HugeFiller(TaskMemory memory, RemoteBatch batch, ulong sta
             batch.Try(Sysno.ioctl, descriptor, UFFDIO_REGISTER, register);
         }
 
+        batch.Run(purpose);
         var left = new List<SourceRun>();
+        long begun = Sys.ClockNanoseconds(1);
+        ulong done = 0;
+        bool isSlow = false;
         foreach (SourceRun block in blocks)
         {
             for (ulong start = block.Start; start < block.End; start += StagingSize)
             {
-                MoveChunk(descriptor, block.Clip(start, Math.Min(block.End, start + StagingSize)), left);
+                SourceRun chunk = block.Clip(start, Math.Min(block.End, start + StagingSize));
+                if (isSlow)
+                {
+                    left.Add(chunk);
+                    continue;
+                }
+
+                MoveChunk(descriptor, chunk, left);
+                batch.Run(purpose);
+                done += chunk.End - chunk.Start;
+                isSlow = done >= TrialSize && done < (ulong)(Sys.ClockNanoseconds(1) - begun) * WorthwhileBytesPerNanosecond;
             }
         }
 
-        batch.Run(purpose);
         return left;
     }
 
