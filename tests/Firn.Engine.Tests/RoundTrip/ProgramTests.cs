@@ -18,7 +18,7 @@ public sealed class ProgramTests
         int pid = program.Start(space);
         string images = space.MakeDirectory("images");
         IReadOnlyList<int> before = space.Pids;
-        space.FirnMust(["dump", "-t", $"{pid}", "-D", images, "-v4", "-o", "dump.log", .. program.Options]);
+        space.DumpMust(["-t", $"{pid}", "-D", images, "-v4", "-o", "dump.log", .. program.Options]);
         space.UntilEmpty();
         space.FirnMust(["restore", "-D", images, "-d", "-v4", "-o", "restore.log", .. program.Options]);
         Assert.Equal(before, space.Pids);
@@ -34,7 +34,7 @@ public sealed class ProgramTests
         int pid = program.Start(space);
         for (int time = 1; time <= Times; time++)
         {
-            space.FirnMust(["dump", "-t", $"{pid}", "-D", space.MakeDirectory($"images-{time}"), "-R", .. program.Options]);
+            space.DumpMust(["-t", $"{pid}", "-D", space.MakeDirectory($"images-{time}"), "-R", .. program.Options]);
         }
 
         program.MustGoOn(space, pid);
@@ -50,7 +50,7 @@ public sealed class ProgramTests
         for (int time = 1; time <= 3; time++)
         {
             string images = space.MakeDirectory($"images-{time}");
-            space.FirnMust(["dump", "-t", $"{pid}", "-D", images, .. program.Options]);
+            space.DumpMust(["-t", $"{pid}", "-D", images, .. program.Options]);
             space.UntilEmpty();
             space.FirnMust(["restore", "-D", images, "-d", .. program.Options]);
         }

@@ -21,6 +21,7 @@ internal sealed class HandlePaths : IDisposable
 
     private readonly Dictionary<int, List<MountEntry>> mounts = [];
     private readonly Dictionary<string, Fd?> roots = [];
+    private readonly HashSet<(uint Device, string Handle)> stale = [];
     private readonly Dictionary<(int Pid, uint Device), List<MountEntry>> byDevice = [];
     private readonly Dictionary<(int Pid, uint Device, ulong Inode), string?> found = [];
     private readonly Dictionary<(int Pid, uint Device), Dictionary<ulong, string>> walked = [];
@@ -61,6 +62,12 @@ internal sealed class HandlePaths : IDisposable
             if (!opened.IsError)
             {
                 return new Fd(opened.Int32);
+            }
+
+            // The file system knows such handles, and says that the file is no more. An overlay says so of any.
+            if (opened.Errno == Errno.ESTALE && handle.Type != OverlayHandle)
+            {
+                stale.Add((device, Convert.ToHexString(handle.Bytes)));
             }
         }
 
@@ -156,6 +163,10 @@ internal sealed class HandlePaths : IDisposable
             ? path[real.Length..]
             : null;
     }
+
+    /// <summary>Whether the file behind a handle was found to be gone for good.</summary>
+    public bool IsGone(uint device, FileHandle? handle)
+        => handle is not null && stale.Contains((device, Convert.ToHexString(handle.Bytes)));
 
     /// <summary>
     /// Whether a device is of a file system that the kernel makes up, as /proc: its files come and go with what they tell of.

@@ -35,8 +35,8 @@ internal sealed class InotifyFile : FileKind
         {
             if (PathOf(context, file, watch) is not { } path)
             {
-                // The directory of a task that has ended: nothing can happen there any more, and the watch is left out.
-                if (IsMadeUp(context, file, watch))
+                // A file that is no more, or the directory of a task that has ended: nothing can happen there, and the watch is left out.
+                if (HasNothingLeft(context, file, watch))
                 {
                     continue;
                 }
@@ -64,8 +64,10 @@ internal sealed class InotifyFile : FileKind
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
             string? path = PathOf(context, file, watch);
-            if (path is null && IsMadeUp(context, file, watch))
+            if (path is null && HasNothingLeft(context, file, watch))
             {
+                context.Log.LogWarning(
+                    "pid {Pid} fd {Fd}: watch {Watch} is on a file that is gone; it is left out", file.Owner.Pid, file.Number, watch.Watch);
                 continue;
             }
 
@@ -107,8 +109,11 @@ internal sealed class InotifyFile : FileKind
             "inotify-path", file.Owner.Pid, $"fd {file.Number}: inotify watch {watch.Watch} on inode {watch.Inode}", reason,
             "let the program remove the watch before the dump");
 
-    private static bool IsMadeUp(DumpContext context, OpenFile file, InotifyWatch watch)
-        => context.Files.State.Get<HandlePaths>().IsMadeUp(file.Owner.Pid, watch.Device);
+    private static bool HasNothingLeft(DumpContext context, OpenFile file, InotifyWatch watch)
+    {
+        HandlePaths paths = context.Files.State.Get<HandlePaths>();
+        return paths.IsGone(watch.Device, watch.Handle) || paths.IsMadeUp(file.Owner.Pid, watch.Device);
+    }
 
     private static string? PathOf(DumpContext context, OpenFile file, InotifyWatch watch)
         => context.Files.State.Get<HandlePaths>().Find(file.Owner.Pid, watch.Device, watch.Inode, watch.Handle);
@@ -136,7 +141,7 @@ internal sealed class InotifyFile : FileKind
             }
 
             SysResult added = Add(context, fd, watch);
-            if (added.Errno is Errno.ENOENT or Errno.ENOTDIR && IsOfTasks(watch.FHandle.Path))
+            if (added.Errno is Errno.ENOENT or Errno.ENOTDIR)
             {
                 context.Log.LogWarning(
                     "inotify {Id}: {Path} is not there any more; watch {Watch} is left out", entry.Id, watch.FHandle.Path, watch.Wd);
@@ -156,10 +161,6 @@ internal sealed class InotifyFile : FileKind
 
         FileOwner.Arm(entry.Ify.Fown, fd, fd.ToString());
     }
-
-    // Directories of tasks and of the kernel's own objects, other ones today than at the dump.
-    private static bool IsOfTasks(string path)
-        => path.StartsWith("/proc/", StringComparison.Ordinal) || path.StartsWith("/sys/", StringComparison.Ordinal);
 
     private static SysResult Add(RestoreContext context, Fd fd, InotifyWdEntry watch)
     {
