@@ -113,6 +113,11 @@ internal static class Dump
                     continue;
                 }
 
+                if (thread == task.Leader)
+                {
+                    MemoryDump.QueueQuestions(task, remote.Batch);
+                }
+
                 foreach (TaskKind kind in TaskKinds.All)
                 {
                     if (thread == task.Leader)
