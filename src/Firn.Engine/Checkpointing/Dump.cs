@@ -27,6 +27,11 @@ internal static class Dump
             Enter(tree);
             DumpTasks(context);
             context.Files.Dump(context);
+            foreach (DumpedNamespace own in context.OwnNamespaces)
+            {
+                own.Kind.Dump(context, own);
+            }
+
             MemoryDump.WritePages(context);
             context.Problems.ThrowIfAny();
             TreeImages.Add(context);
@@ -46,6 +51,11 @@ internal static class Dump
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
         KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);
+        foreach (DumpedNamespace own in context.OwnNamespaces)
+        {
+            own.Kind.Examine(context, own);
+        }
+
         foreach (TaskKind kind in TaskKinds.All)
         {
             foreach (DumpedTask task in tree.Tasks)

@@ -1,4 +1,5 @@
 using Firn.Engine.Tree;
+using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Restoring;
@@ -18,11 +19,17 @@ internal sealed class RestoreContext
     /// <summary>All processes, parents before children.</summary>
     public List<RestoredTask> Tasks { get; } = [];
 
+    /// <summary>The namespaces that the root gets instead of Firn's, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
+    public List<RestoredNamespace> Namespaces { get; } = [];
+
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
 
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }
+
+    /// <summary>The root's own namespace of a kind, or null where it shares Firn's.</summary>
+    public RestoredNamespace? OwnNamespace(CloneFlags flag) => Namespaces.Find(own => own.Kind.Flag == flag);
 
     /// <summary>
     /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.

@@ -1,0 +1,35 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Kinds.Namespaces;
+
+/// <summary>A time namespace. time_namespaces(7).</summary>
+internal sealed class TimeNamespace : NamespaceKind
+{
+    /// <inheritdoc/>
+    public override string Name => "time";
+
+    /// <inheritdoc/>
+    public override CloneFlags Flag => CloneFlags.CLONE_NEWTIME;
+
+    /// <inheritdoc/>
+    public override ulong Inode(NamespaceIds ids) => ids.Time;
+
+    /// <inheritdoc/>
+    public override uint GetId(TaskKobjIdsEntry ids) => ids.TimeNsId;
+
+    /// <inheritdoc/>
+    public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.TimeNsId = id;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, DumpedNamespace own) => Refuse(context, own);
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, DumpedNamespace own)
+        => throw new InvalidOperationException($"{Name} namespace {own.Inode} was refused, and is dumped all the same");
+}
