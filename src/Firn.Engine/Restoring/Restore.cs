@@ -35,7 +35,7 @@ internal static class Restore
             PidFile.Write(context);
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
-                context.Tasks[0].Pid,
+                context.Tasks[0].OuterPid,
                 context.Tasks.Count,
                 context.Tasks.Sum(task => task.Threads.Count),
                 clock.Phases,

@@ -31,6 +31,12 @@ internal sealed class RestoreContext
     /// <summary>The root's own namespace of a kind, or null where it shares Firn's.</summary>
     public RestoredNamespace? OwnNamespace(CloneFlags flag) => Namespaces.Find(own => own.Kind.Flag == flag);
 
+    /// <summary>The id by which Firn knows a task, thread or group leader that exists; those of another namespace have two.</summary>
+    /// <param name="inner">The id in the images, which the tree's own pid namespace has.</param>
+    public int OuterId(int inner) => OwnNamespace(CloneFlags.CLONE_NEWPID) is null
+        ? inner
+        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == inner)?.Remote.Tracee.Tid ?? 0;
+
     /// <summary>
     /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.
     /// </summary>

@@ -44,7 +44,7 @@ internal static class Resume
             Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
             if (stop != Signal.None)
             {
-                Sys.Kill(task.Pid, stop).OrThrow($"kill({task.Pid}, {stop})");
+                Sys.Kill(task.OuterPid, stop).OrThrow($"kill({task.OuterPid}, {stop})");
             }
         }
 
