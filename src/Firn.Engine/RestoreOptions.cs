@@ -21,6 +21,11 @@ public sealed record RestoreOptions
     /// <summary>Restore file locks (`--file-locks`).</summary>
     public bool FileLocks { get; init; }
 
+    /// <summary>
+    /// Restore a tree that had no pid namespace of its own into a new one (`--new-pid-namespace`), so that no pid is ever taken.
+    /// </summary>
+    public bool NewPidNamespace { get; init; }
+
     /// <summary>Where to write the root's pid (`--pidfile`).</summary>
     public string? PidFile { get; init; }
 

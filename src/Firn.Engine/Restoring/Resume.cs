@@ -17,7 +17,8 @@ internal static class Resume
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        DescriptorTables.Arm(context);
+        NamespaceStage.Finish(context, tree.First);
+        context.Within(tree.First, () => DescriptorTables.Arm(context));
         TaskStage.RunAll(
             "signals and timers",
             living.SelectMany(task => task.Threads),
@@ -48,6 +49,7 @@ internal static class Resume
             }
         }
 
+        tree.Leave();
         tree.Thaw();
     }
 
