@@ -206,7 +206,7 @@ internal sealed class UnixSocket : FileKind
 
         using var fd = new Fd(opened.Int32);
         Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat({NameText(info.Name)})");
-        string path = Sys.ReadLink($"/proc/self/fd/{fd.Number}", out _) ?? string.Empty;
+        string path = Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _) ?? string.Empty;
         string name = NameText(info.Name);
         message.FilePerms = new FilePermsEntry { Mode = stat.st_mode, Uid = stat.st_uid, Gid = stat.st_gid };
         if (path.EndsWith(Deleted, StringComparison.Ordinal))
