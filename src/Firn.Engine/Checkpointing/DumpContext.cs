@@ -1,5 +1,6 @@
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
+using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Checkpointing;
@@ -22,6 +23,9 @@ internal sealed class DumpContext
     /// <summary>All processes, parents before children.</summary>
     public List<DumpedTask> Tasks { get; } = [];
 
+    /// <summary>The namespaces of the tree, one of each kind, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
+    public List<DumpedNamespace> Namespaces { get; } = [];
+
     /// <summary>The open file descriptions of the tree, with their ids.</summary>
     public required OpenFileTable Files { get; init; }
 
@@ -38,6 +42,23 @@ internal sealed class DumpContext
 
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
+
+    /// <summary>Those of its namespaces that Firn doesn't share with it.</summary>
+    public IEnumerable<DumpedNamespace> OwnNamespaces => Namespaces.Where(found => !found.IsFirns);
+
+    /// <summary>Its namespace of a kind.</summary>
+    public DumpedNamespace Namespace(CloneFlags flag) => Namespaces.First(found => found.Kind.Flag == flag);
+
+    /// <summary>A process group of the tree as its pid namespace has it; what is no group of the tree is outside, and 0 inside.</summary>
+    /// <param name="outer">The group as Firn sees it.</param>
+    public int InnerGroup(int outer)
+        => Namespace(CloneFlags.CLONE_NEWPID).IsFirns ? outer : Tasks.Find(task => task.Stat.ProcessGroup == outer)?.InnerGroup ?? 0;
+
+    /// <summary>A task or thread of the tree as its pid namespace has it, or 0.</summary>
+    /// <param name="outer">The id as Firn sees it.</param>
+    public int InnerId(int outer) => Namespace(CloneFlags.CLONE_NEWPID).IsFirns
+        ? outer
+        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
 
     /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
     public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);

@@ -1,15 +1,14 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Images;
-using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Engine.Checkpointing;
 
 /// <summary>The images of the tree as a whole: inventory, process tree, and one core, ids, mm and fs for each task.</summary>
 internal static class TreeImages
 {
-    private const int ClockMonotonic = 1;
-    private const int ClockBoottime = 7;
     private const uint ImageVersion = 2;
 
     /// <summary>Adds them all.</summary>
@@ -20,7 +19,11 @@ internal static class TreeImages
             AddTask(context, task);
         }
 
-        context.Images.Add(ImageKind.Timens, 0, new TimensEntry { Monotonic = Now(ClockMonotonic), Boottime = Now(ClockBoottime) });
+        if (context.Namespace(CloneFlags.CLONE_NEWTIME).IsFirns)
+        {
+            context.Images.Add(ImageKind.Timens, 0, TimeNamespace.Now(0, 0));
+        }
+
         context.Images.Add(
             ImageKind.Inventory,
             0,
@@ -42,14 +45,14 @@ internal static class TreeImages
     {
         var tree = new PstreeEntry
         {
-            Pid = (uint)task.Pid,
-            Ppid = (uint)(task.Parent?.Pid ?? 0),
-            Pgid = (uint)task.Stat.ProcessGroup,
-            Sid = (uint)task.Stat.Session,
+            Pid = (uint)task.InnerPid,
+            Ppid = (uint)(task.Parent?.InnerPid ?? 0),
+            Pgid = (uint)task.InnerGroup,
+            Sid = (uint)task.InnerSession,
         };
-        tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.Tid));
+        tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
         context.Images.Add(ImageKind.Pstree, 0, tree);
-        ulong pid = (ulong)task.Pid;
+        ulong pid = (ulong)task.InnerPid;
         if (task.IsZombie)
         {
             TaskStates.DumpZombie(task);
@@ -61,13 +64,7 @@ internal static class TreeImages
         context.Images.Add(ImageKind.Mm, pid, task.Mm);
         foreach (DumpedThread thread in task.Threads)
         {
-            context.Images.Add(ImageKind.Core, (ulong)thread.Tid, thread.Core);
+            context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);
         }
-    }
-
-    private static Timespec Now(int clock)
-    {
-        (long seconds, long nanoseconds) = Math.DivRem(Sys.ClockNanoseconds(clock), 1_000_000_000L);
-        return new Timespec { TvSec = (ulong)seconds, TvNsec = (ulong)nanoseconds };
     }
 }

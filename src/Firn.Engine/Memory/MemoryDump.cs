@@ -40,7 +40,7 @@ internal static class MemoryDump
     public static void Collect(DumpContext context, IReadOnlyDictionary<int, MemoryAdvices>? advices = null)
     {
         (uint major, uint minor) = SharedObjects.Device();
-        var classifier = new VmaClassifier(major, minor);
+        var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
         foreach (DumpedTask task in context.Tasks)
         {
             if (!task.IsZombie)
@@ -141,7 +141,7 @@ internal static class MemoryDump
     private static void AddPagemap(DumpContext context, TaskPages pages)
     {
         List<PageRun> runs = pages.Runs();
-        ulong id = (ulong)pages.Task.Pid;
+        ulong id = (ulong)pages.Task.InnerPid;
         context.Images.Add(ImageKind.Pagemap, id, new PagemapHead { PagesId = pages.File.Id });
         ulong written = 0;
         ulong shared = 0;
@@ -201,7 +201,7 @@ internal static class MemoryDump
 
             if (mapping.HasFile)
             {
-                vma.Shmid = context.Files.AddMapped(context, task, mapping);
+                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
                 if (mapping.Shared)
                 {
                     vma.Fdflags = AccessMode(task.Pid, mapping);

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -95,8 +96,8 @@ internal sealed class MemoryPlan : IDisposable
     {
         TaskMemory memory = tasks[task];
         var builder = new MemoryBuilder(
-            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
-        PagesRestored += builder.Run(inherited, Maps.Read(task.Pid));
+            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf, id => SystemVMemory.SizeOf(context, id));
+        PagesRestored += builder.Run(inherited, Maps.Read(task.OuterPid));
     }
 
     /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>
@@ -114,7 +115,7 @@ internal sealed class MemoryPlan : IDisposable
 
     private int DescriptorOf(VmaEntry vma)
     {
-        if (vma.Has(MapFlags.MAP_ANONYMOUS) && !vma.Is(VmaStatus.AnonymousShared))
+        if (vma.Is(VmaStatus.SystemVSegment) || (vma.Has(MapFlags.MAP_ANONYMOUS) && !vma.Is(VmaStatus.AnonymousShared)))
         {
             return -1;
         }

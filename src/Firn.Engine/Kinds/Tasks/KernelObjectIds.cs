@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -18,6 +19,7 @@ namespace Firn.Engine.Kinds.Tasks;
 internal static class KernelObjectIds
 {
     private const uint First = 1;
+    private const uint FirstNamespaces = 8;
 
     /// <summary>Firn's own ids: root_ids of the inventory. The numbers of namespaces are those that CRIU gives first.</summary>
     public static TaskKobjIdsEntry Own() => new()
@@ -45,7 +47,6 @@ internal static class KernelObjectIds
         var files = new SharedObjects(KcmpType.KCMP_FILES);
         var directories = new SharedObjects(KcmpType.KCMP_FS);
         var signals = new SharedObjects(KcmpType.KCMP_SIGHAND);
-        NamespaceIds own = NamespaceIds.Read(Sys.GetPid());
         TaskKobjIdsEntry ownIds = Own();
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
@@ -56,34 +57,54 @@ internal static class KernelObjectIds
 
             // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND).
             task.Ids.SighandId = isOwnMemory ? signals.NewId() : signals.IdOf(task.Pid, out _);
-            RefuseOtherNamespaces(context, task, own);
+        }
+
+        DumpNamespaces(context);
+    }
+
+    // The tree has the namespaces of its root: each is Firn's, or one of the tree's own with the next free id.
+    private static void DumpNamespaces(DumpContext context)
+    {
+        NamespaceIds firns = NamespaceIds.Read(Sys.GetPid());
+        DumpedTask root = context.Tasks[0];
+        uint last = FirstNamespaces;
+        foreach (NamespaceKind kind in NamespaceKinds.All)
+        {
+            bool isFirns = kind.Inode(root.Namespaces) == kind.Inode(firns);
+            var found = new DumpedNamespace
+            {
+                Kind = kind,
+                Id = isFirns ? kind.GetId(Own()) : ++last,
+                Inode = kind.Inode(root.Namespaces),
+                IsFirns = isFirns,
+                Member = root,
+            };
+            context.Namespaces.Add(found);
+            foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
+            {
+                kind.SetId(task.Ids, found.Id);
+                RefuseOther(context, task, kind.Name, kind.Inode(task.Namespaces), found.Inode);
+            }
+        }
+
+        foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
+        {
+            NamespaceIds its = task.Namespaces;
+            RefuseOther(context, task, "pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid);
+            RefuseOther(context, task, "time (for its children)", its.TimeForChildren, its.Time);
         }
     }
 
-    private static void RefuseOtherNamespaces(DumpContext context, DumpedTask task, NamespaceIds own)
+    private static void RefuseOther(DumpContext context, DumpedTask task, string name, ulong inode, ulong expected)
     {
-        NamespaceIds its = task.Namespaces;
-        ReadOnlySpan<(string Name, ulong Its, ulong Own)> pairs =
-        [
-            ("pid", its.Pid, own.Pid),
-            ("network", its.Network, own.Network),
-            ("ipc", its.Ipc, own.Ipc),
-            ("uts", its.Uts, own.Uts),
-            ("mount", its.Mount, own.Mount),
-            ("user", its.User, own.User),
-            ("cgroup", its.Cgroup, own.Cgroup),
-            ("time", its.Time, own.Time),
-            ("pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid),
-            ("time (for its children)", its.TimeForChildren, its.Time),
-        ];
-        foreach ((string name, ulong inode, ulong expected) in pairs)
+        if (inode != expected)
         {
-            if (inode != expected)
-            {
-                context.Problems.Add(
-                    "namespace", task.Pid, $"{name} namespace {inode}", "namespaces can't be saved yet",
-                    "run firn in the same namespaces as the program (nsenter)");
-            }
+            context.Problems.Add(
+                "nested-namespace",
+                task.Pid,
+                $"{name} namespace {inode}",
+                "it is another than that of the tree's root, and such trees can't be saved yet",
+                "dump the inner tree by itself, or end it");
         }
     }
 

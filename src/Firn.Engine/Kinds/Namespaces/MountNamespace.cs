@@ -1,0 +1,35 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
+
+namespace Firn.Engine.Kinds.Namespaces;
+
+/// <summary>A mount namespace. mount_namespaces(7).</summary>
+internal sealed class MountNamespace : NamespaceKind
+{
+    /// <inheritdoc/>
+    public override string Name => "mnt";
+
+    /// <inheritdoc/>
+    public override CloneFlags Flag => CloneFlags.CLONE_NEWNS;
+
+    /// <inheritdoc/>
+    public override ulong Inode(NamespaceIds ids) => ids.Mount;
+
+    /// <inheritdoc/>
+    public override uint GetId(TaskKobjIdsEntry ids) => ids.MntNsId;
+
+    /// <inheritdoc/>
+    public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.MntNsId = id;
+
+    // ---- dump
+
+    /// <inheritdoc/>
+    public override void Examine(DumpContext context, DumpedNamespace own) => Refuse(context, own);
+
+    /// <inheritdoc/>
+    public override void Dump(DumpContext context, DumpedNamespace own)
+        => throw new InvalidOperationException($"{Name} namespace {own.Inode} was refused, and is dumped all the same");
+}

@@ -1,0 +1,29 @@
+using Firn.Engine.Kinds.Namespaces;
+using Firn.Linux;
+
+namespace Firn.Engine.Tree;
+
+/// <summary>A namespace that the tasks of a frozen tree are in.</summary>
+internal sealed class DumpedNamespace
+{
+    /// <summary>What kind of namespace it is.</summary>
+    public required NamespaceKind Kind { get; init; }
+
+    /// <summary>Its id in the ids of tasks, and in the names of its images.</summary>
+    public required uint Id { get; init; }
+
+    /// <summary>The inode number that stands for it.</summary>
+    public required ulong Inode { get; init; }
+
+    /// <summary>Whether it is Firn's too. Such a one isn't saved: the tree gets the namespace of the Firn that restores it.</summary>
+    public required bool IsFirns { get; init; }
+
+    /// <summary>The first task that was found in it.</summary>
+    public required DumpedTask Member { get; init; }
+
+    /// <summary>Opens it, for setns(2) and the ioctls of ioctl_ns(2).</summary>
+    public Fd Open() => NamespaceVisit.Open(Member.Pid, Kind.Name);
+
+    /// <summary>Enters it with the calling thread, until the visit is disposed. Not for pid, user and time namespaces.</summary>
+    public NamespaceVisit Visit() => NamespaceVisit.Enter(Member.PidFd.Number, Kind.Flag);
+}
