@@ -57,6 +57,8 @@ internal sealed class Invocation
 
     public string? PidFile { get; set; }
 
+    public string? FreezeCgroup { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -91,6 +93,7 @@ internal sealed class Invocation
         ExternalUnixSockets = ExternalUnixSockets,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
+        FreezeCgroup = FreezeCgroup,
     };
 
     public RestoreOptions ToRestoreOptions() => new()

@@ -53,6 +53,9 @@ internal static class Options
         Value(
             "close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
+        // ---- cgroups
+        Value("freeze-cgroup", '\0', Verbs.Dump, "CGROUP", "stop the tree by the freezer of this cgroup", (to, text) => to.FreezeCgroup = text),
+
         // ---- what is said
         Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE",
             "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
@@ -118,7 +121,7 @@ internal static class Options
             "cgroup-props-file", ArgumentRule.Required),
         NotYet(
             "cgroup-dump-controller",
-            ArgumentRule.Required), NotYet("cgroup-yard", ArgumentRule.Required), NotYet("freeze-cgroup", ArgumentRule.Required),
+            ArgumentRule.Required), NotYet("cgroup-yard", ArgumentRule.Required),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
             "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),

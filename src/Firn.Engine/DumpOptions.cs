@@ -38,4 +38,9 @@ public sealed record DumpOptions
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;
+
+    /// <summary>
+    /// The control group whose freezer stops the tree (`--freeze-cgroup`); null to use one that holds the tree and nothing else, if any.
+    /// </summary>
+    public string? FreezeCgroup { get; init; }
 }
