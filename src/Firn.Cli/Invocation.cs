@@ -59,6 +59,8 @@ internal sealed class Invocation
 
     public string? FreezeCgroup { get; set; }
 
+    public bool LeaveFrozen { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -102,6 +104,7 @@ internal sealed class Invocation
         Detached = Detached,
         Sibling = Sibling,
         LeaveStopped = LeaveStopped,
+        LeaveFrozen = LeaveFrozen,
         ShellJob = ShellJob,
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),

@@ -16,7 +16,7 @@ internal static class Options
     public static readonly CommandOption[] Table =
     [
         // ---- what, where to, and what then
-        Value("tree", 't', Verbs.Dump, "PID", "dump the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
+        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
         Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR",
@@ -48,21 +48,24 @@ internal static class Options
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
-        Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS",
+        Value("timeout", '\0', Verbs.Dump | Verbs.Restore | Verbs.Freeze, "SECONDS",
             "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
         Value(
             "close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
         // ---- cgroups
-        Value("freeze-cgroup", '\0', Verbs.Dump, "CGROUP", "stop the tree by the freezer of this cgroup", (to, text) => to.FreezeCgroup = text),
+        Value("freeze-cgroup", '\0', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "CGROUP",
+            "use the freezer of this cgroup (default: that of the tree, if it has one)", (to, text) => to.FreezeCgroup = text),
+        Own("leave-frozen", '\0', Verbs.Restore,
+            "leave the tree frozen in its cgroup, until `firn thaw`", (to, _) => to.LeaveFrozen = true),
 
         // ---- what is said
-        Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE",
+        Value("log-file", 'o', Verbs.Criu | Verbs.Freeze | Verbs.Thaw, "FILE",
             "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
-        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo, "LEVEL",
+        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo | Verbs.Freeze | Verbs.Thaw, "LEVEL",
             "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything; -vv is one more than -v", Verbosity),
         Switch("display-stats", '\0', Verbs.Dump | Verbs.Restore, "print the account at the end; Firn always does", null, Support.Accepted),
-        Own("json", '\0', Verbs.Dump | Verbs.Restore | Verbs.Check,
+        Own("json", '\0', Verbs.Criu | Verbs.Freeze | Verbs.Thaw,
             "print the answer as JSON on standard output", (to, _) => to.Json = true),
         Flag("help", 'h', Verbs.All, "print this help", (to, _) => to.Help = true),
         Flag("version", 'V', Verbs.All, "print the version", (to, _) => to.Version = true),

@@ -15,6 +15,9 @@ public sealed record RestoreOptions
     /// <summary>Leave the tree stopped (`--leave-stopped`).</summary>
     public bool LeaveStopped { get; init; }
 
+    /// <summary>Leave the tree frozen in its cgroup, not one instruction run, until it is thawed (`--leave-frozen`).</summary>
+    public bool LeaveFrozen { get; init; }
+
     /// <summary>Take session, group and terminal from the caller (`--shell-job`).</summary>
     public bool ShellJob { get; init; }
 

@@ -139,26 +139,4 @@ internal sealed class FreezerGroups
         => own.Exists(its => its.Name == membership.Name
             && (membership.Path == "/" || its.Path == membership.Path
                 || its.Path.StartsWith(membership.Path + "/", StringComparison.Ordinal)));
-
-    /// <summary>Who descends from a task.</summary>
-    private sealed class Family(int root)
-    {
-        private readonly Dictionary<int, bool> known = new() { [root] = true, [0] = false, [1] = root == 1 };
-
-        /// <summary>Whether a group holds no one else. Who is gone meanwhile was no one.</summary>
-        public bool IsAlone(Cgroup group) => group.AllProcesses().TrueForAll(IsMember);
-
-        private bool IsMember(int pid)
-        {
-            if (known.TryGetValue(pid, out bool isMember))
-            {
-                return isMember;
-            }
-
-            SysResult result = ProcStat.TryRead(pid, out ProcStat? stat);
-            isMember = result.IsError || stat is null || IsMember(stat.ParentPid);
-            known[pid] = isMember;
-            return isMember;
-        }
-    }
 }

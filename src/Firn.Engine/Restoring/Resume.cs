@@ -48,7 +48,24 @@ internal static class Resume
             }
         }
 
-        tree.Thaw();
+        if (!context.Options.LeaveFrozen)
+        {
+            tree.Thaw();
+            return;
+        }
+
+        // The last act: in a frozen group no remote call would run, and nothing could be killed.
+        int root = context.Tasks[0].Pid;
+        _ = Freezing.StillTree.Freeze(root, null, context.Options.TimeoutSeconds, context.Log);
+        try
+        {
+            tree.Thaw();
+        }
+        catch
+        {
+            _ = Freezing.StillTree.Thaw(root, null, context.Log);
+            throw;
+        }
     }
 
     private static void LeaveTask(GrowingTree tree, RestoredTask task)
