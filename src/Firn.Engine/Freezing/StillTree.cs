@@ -1,6 +1,7 @@
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Cgroups;
+using Firn.Linux.Procfs;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Freezing;
@@ -34,8 +35,8 @@ internal static class StillTree
         if (groups.FindExclusive(root) is { } own)
         {
             HashSet<int> within = [.. own.Group.AllProcesses()];
-            int outside = new Family(root).Members().Find(pid => !within.Contains(pid) && !Sys.Kill(pid, Signal.None).IsError);
-            return outside == 0 || IsWithin(own.Group, outside)
+            int outside = new Family(root).Members().Find(pid => !within.Contains(pid) && !IsGoing(pid) && !IsWithin(own.Group, pid));
+            return outside == 0
                 ? FreezeGroup(own, deadline, log)
                 : throw Failure(
                     $"the tree of {root} is in several cgroups: {own.Group} holds its root, but not task {outside}; name one cgroup that "
@@ -138,7 +139,7 @@ internal static class StillTree
 
                 foreach (int pid in fresh)
                 {
-                    if (!Sys.Kill(pid, Signal.None).IsError && !IsWithin(parent, pid) && !IsWithin(made, pid))
+                    if (!IsWithin(parent, pid) && !IsWithin(made, pid) && !IsGoing(pid))
                     {
                         throw Failure(
                             $"the tree of {root} is in several cgroups: {parent} holds its root, but not task {pid}; name one cgroup that "
@@ -196,6 +197,9 @@ internal static class StillTree
 
     // Whether a process is in a group or below it, by what it says itself.
     private static bool IsWithin(Cgroup group, int pid) => group.AllProcesses().Contains(pid);
+
+    // A zombie is in no group that could be read.
+    private static bool IsGoing(int pid) => ProcStat.TryRead(pid, out ProcStat? stat).IsError || stat?.State is TaskState.Zombie or TaskState.Dead;
 
     private static void MustExist(int pid)
     {
