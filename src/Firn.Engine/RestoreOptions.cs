@@ -1,3 +1,5 @@
+using Firn.Linux.Abi;
+
 namespace Firn.Engine;
 
 /// <summary>What a restore is asked to do. Named after CRIU's long options.</summary>
@@ -24,6 +26,11 @@ public sealed record RestoreOptions
     /// <summary>Restore file locks (`--file-locks`).</summary>
     public bool FileLocks { get; init; }
 
+    /// <summary>
+    /// Restore a tree that had no pid namespace of its own into a new one (`--new-pid-namespace`), so that no pid is ever taken.
+    /// </summary>
+    public bool NewPidNamespace { get; init; }
+
     /// <summary>Where to write the root's pid (`--pidfile`).</summary>
     public string? PidFile { get; init; }
 
@@ -35,6 +42,11 @@ public sealed record RestoreOptions
 
     /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
     public IReadOnlyList<string> External { get; init; } = [];
+
+    /// <summary>
+    /// Namespaces of the tree's own that are made, and left empty for somebody else to fill (`--empty-ns`): CLONE_NEWNET or none.
+    /// </summary>
+    public CloneFlags EmptyNamespaces { get; init; }
 
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;

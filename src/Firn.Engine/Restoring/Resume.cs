@@ -17,7 +17,8 @@ internal static class Resume
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        DescriptorTables.Arm(context);
+        NamespaceStage.Finish(context, tree.First);
+        context.Within(tree.First, () => DescriptorTables.Arm(context));
         TaskStage.RunAll(
             "signals and timers",
             living.SelectMany(task => task.Threads),
@@ -44,10 +45,11 @@ internal static class Resume
             Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
             if (stop != Signal.None)
             {
-                Sys.Kill(task.Pid, stop).OrThrow($"kill({task.Pid}, {stop})");
+                Sys.Kill(task.OuterPid, stop).OrThrow($"kill({task.OuterPid}, {stop})");
             }
         }
 
+        tree.Leave();
         if (!context.Options.LeaveFrozen)
         {
             tree.Thaw();
@@ -55,15 +57,14 @@ internal static class Resume
         }
 
         // The last act: in a frozen group no remote call would run, and nothing could be killed.
-        int root = context.Tasks[0].Pid;
-        _ = Freezing.StillTree.Freeze(root, null, context.Options.TimeoutSeconds, context.Log);
+        _ = Freezing.StillTree.Freeze(tree.ChildPid, null, context.Options.TimeoutSeconds, context.Log);
         try
         {
             tree.Thaw();
         }
         catch
         {
-            _ = Freezing.StillTree.Thaw(root, null, context.Log);
+            _ = Freezing.StillTree.Thaw(tree.ChildPid, null, context.Log);
             throw;
         }
     }

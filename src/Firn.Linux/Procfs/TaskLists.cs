@@ -37,7 +37,7 @@ public static class FdList
     /// <exception cref="LinuxException">It can't be read: ENOENT if it is closed.</exception>
     public static string ReadLink(int pid, int fd)
     {
-        string path = $"/proc/{pid}/fd/{fd}";
+        string path = $"{NamespaceVisit.OwnProc}{pid}/fd/{fd}";
         string? link = Sys.ReadLink(path, out Abi.Errno errno);
         return link ?? throw new LinuxException($"readlink({path})", errno);
     }
@@ -78,5 +78,18 @@ public static class Children
         {
             children.Add(reader.Int32());
         }
+    }
+}
+
+/// <summary>/proc: all processes that the reader's pid namespace has.</summary>
+public static class ProcessList
+{
+    /// <summary>Reads the process ids, in the kernel's order: ascending.</summary>
+    /// <exception cref="LinuxException">There is no /proc.</exception>
+    public static List<int> Read()
+    {
+        var pids = new List<int>();
+        ProcFile.TryReadNumbers("/proc", pids).OrThrow("getdents64(/proc)");
+        return pids;
     }
 }

@@ -114,7 +114,7 @@ internal sealed class HandlePaths : IDisposable
         using Fd? fd = Open(pid, device, handle);
         if (fd is not null)
         {
-            return Sys.ReadLink($"/proc/self/fd/{fd.Number}", out _);
+            return Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _);
         }
 
         return handle.Type == OverlayHandle && handle.Bytes.Length > OverlayInnerOffset && handle.Bytes[OverlayMagicOffset] == OverlayMagic
@@ -150,7 +150,7 @@ internal sealed class HandlePaths : IDisposable
         }
 
         using var rootFd = new Fd(root.Int32);
-        string? real = Sys.ReadLink($"/proc/self/fd/{rootFd.Number}", out _);
+        string? real = Sys.ReadLink(NamespaceVisit.PathOf(rootFd.Number), out _);
         SysResult opened = Sys.OpenByHandleAt(rootFd.Number, inner, OpenFlags.O_PATH | OpenFlags.O_CLOEXEC);
         if (opened.IsError)
         {
@@ -158,7 +158,7 @@ internal sealed class HandlePaths : IDisposable
         }
 
         using var fd = new Fd(opened.Int32);
-        string? path = Sys.ReadLink($"/proc/self/fd/{fd.Number}", out _);
+        string? path = Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _);
         return real is not null && path is not null && (path == real || path.StartsWith(real + "/", StringComparison.Ordinal))
             ? path[real.Length..]
             : null;

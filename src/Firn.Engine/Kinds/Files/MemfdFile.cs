@@ -42,7 +42,7 @@ internal sealed class MemfdFile : FileKind
             Id = file.Id,
             Flags = (uint)file.Flags,
             Pos = (ulong)file.Info.Position,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             InodeId = context.Files.State.Get<MemfdInodes>().IdOf(file),
         };
     }
@@ -54,7 +54,7 @@ internal sealed class MemfdFile : FileKind
     {
         MemfdFileEntry file = entry.Memfd;
         Fd inode = context.Files.State.Get<MemfdObjects>().Get(file.InodeId);
-        Fd fd = Sys.Open($"/proc/self/fd/{inode.Number}", (OpenFlags)file.Flags & ~OpenFlags.O_ASYNC);
+        Fd fd = Sys.Open(NamespaceVisit.PathOf(inode.Number), (OpenFlags)file.Flags & ~OpenFlags.O_ASYNC);
         if (file.Pos != 0)
         {
             Sys.Lseek(fd.Number, (long)file.Pos, Seek.SEEK_SET).OrThrow($"lseek(memfd {file.InodeId}, {file.Pos})");
@@ -69,5 +69,5 @@ internal sealed class MemfdFile : FileKind
 
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
-        => FileOwner.Arm(entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
+        => FileOwner.Arm(context, entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
 }

@@ -81,7 +81,7 @@ internal sealed partial class RegularFile
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
-        FileOwner.Arm(entry.Reg.Fown, fd, entry.Reg.Name);
+        FileOwner.Arm(context, entry.Reg.Fown, fd, entry.Reg.Name);
         LinkRemap.CleanUp(context, entry);
     }
 
@@ -112,7 +112,7 @@ internal sealed partial class RegularFile
 
         if (file.BuildId.Count > 0)
         {
-            using Fd content = Sys.Open($"/proc/self/fd/{fd.Number}", OpenFlags.O_RDONLY);
+            using Fd content = Sys.Open(NamespaceVisit.PathOf(fd.Number), OpenFlags.O_RDONLY);
             if (!BuildId.Read(content.Number).AsSpan().SequenceEqual(file.BuildId.ToArray()))
             {
                 throw Changed(file, "has another build id: it is another program or library of the same size", Remedy);
