@@ -66,6 +66,16 @@ internal sealed class Invocation
 
     public bool LeaveFrozen { get; set; }
 
+    public CgroupMode ManageCgroups { get; set; }
+
+    public List<CgroupRoot> CgroupRoots { get; } = [];
+
+    public List<string> CgroupProperties { get; } = [];
+
+    public List<string> CgroupControllers { get; } = [];
+
+    public string? CgroupYard { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -102,6 +112,11 @@ internal sealed class Invocation
         External = External,
         TimeoutSeconds = TimeoutSeconds,
         FreezeCgroup = FreezeCgroup,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupProperties = CgroupProperties,
+        CgroupControllers = CgroupControllers,
+        CgroupYard = CgroupYard,
     };
 
     public RestoreOptions ToRestoreOptions() => new()
@@ -111,6 +126,9 @@ internal sealed class Invocation
         Sibling = Sibling,
         LeaveStopped = LeaveStopped,
         LeaveFrozen = LeaveFrozen,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupYard = CgroupYard,
         ShellJob = ShellJob,
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),

@@ -35,7 +35,7 @@ internal static class StillTree
         if (groups.FindExclusive(root) is { } own)
         {
             HashSet<int> within = [.. own.Group.AllProcesses()];
-            int outside = new Family(root).Members().Find(pid => !within.Contains(pid) && !IsGoing(pid) && !IsWithin(own.Group, pid));
+            int outside = new Family(root).Members().Find(pid => !within.Contains(pid) && !IsWithin(own.Group, pid) && !IsGoing(pid));
             return outside == 0
                 ? FreezeGroup(own, deadline, log)
                 : throw Failure(
@@ -91,6 +91,21 @@ internal static class StillTree
         }
 
         return [.. frozen.Select(freezer => freezer.Group.Directory)];
+    }
+
+    /// <summary>Thaws whatever holds a tree that is to be ended; nothing, perhaps.</summary>
+    /// <param name="root">The root of the tree.</param>
+    /// <param name="log">Where log lines go.</param>
+    public static void LetGo(int root, ILogger log)
+    {
+        foreach (CgroupFreezer freezer in new FreezerGroups().FindFrozen(new Family(root).Members()))
+        {
+            freezer.Thaw();
+            if (IsMade(freezer.Group))
+            {
+                Dissolve(freezer.Group, log);
+            }
+        }
     }
 
     private static string FreezeGroup(CgroupFreezer freezer, long deadline, ILogger log)

@@ -34,6 +34,9 @@ internal sealed class TreeFreezer : IDisposable
         }
     }
 
+    /// <summary>The groups that were frozen before, and are thawed now.</summary>
+    public IReadOnlyList<CgroupFreezer> FoundFrozen => foundFrozen;
+
     /// <summary>Whether the tree stands still, so that none of it can appear or end.</summary>
     public bool IsHolding { get; private set; }
 
