@@ -62,6 +62,20 @@ internal sealed class Invocation
 
     public string? PidFile { get; set; }
 
+    public string? FreezeCgroup { get; set; }
+
+    public bool LeaveFrozen { get; set; }
+
+    public CgroupMode ManageCgroups { get; set; }
+
+    public List<CgroupRoot> CgroupRoots { get; } = [];
+
+    public List<string> CgroupProperties { get; } = [];
+
+    public List<string> CgroupControllers { get; } = [];
+
+    public string? CgroupYard { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -97,6 +111,12 @@ internal sealed class Invocation
         EmptyNamespaces = EmptyNamespaces,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
+        FreezeCgroup = FreezeCgroup,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupProperties = CgroupProperties,
+        CgroupControllers = CgroupControllers,
+        CgroupYard = CgroupYard,
     };
 
     public RestoreOptions ToRestoreOptions() => new()
@@ -105,6 +125,10 @@ internal sealed class Invocation
         Detached = Detached,
         Sibling = Sibling,
         LeaveStopped = LeaveStopped,
+        LeaveFrozen = LeaveFrozen,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupYard = CgroupYard,
         ShellJob = ShellJob,
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
