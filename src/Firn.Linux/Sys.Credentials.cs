@@ -18,4 +18,10 @@ public static partial class Sys
 
     /// <summary>fchdir(2): of the whole process, or of the calling thread alone if it has directories of its own (CLONE_FS).</summary>
     public static SysResult FchDir(int fd) => Kernel.Call(Sysno.fchdir, fd);
+
+    /// <summary>setfsuid(2) of the calling thread; gives the id before.</summary>
+    public static SysResult SetFsUid(uint uid) => Kernel.Call(Sysno.setfsuid, (nint)uid);
+
+    /// <summary>setfsgid(2) of the calling thread; gives the id before.</summary>
+    public static SysResult SetFsGid(uint gid) => Kernel.Call(Sysno.setfsgid, (nint)gid);
 }
