@@ -32,6 +32,9 @@ public sealed record DumpResult(
 
 /// <summary>The account of a restore.</summary>
 /// <param name="RootPid">The root of the tree, as this process's pid namespace sees it.</param>
+/// <param name="ChildPid">
+/// The process that is this one's child, or its sibling if that was asked for: the root, or the init that was added before it.
+/// </param>
 /// <param name="Tasks">How many processes were restored.</param>
 /// <param name="Threads">How many threads they have in all.</param>
 /// <param name="Phases">The stages, in order.</param>
@@ -39,6 +42,7 @@ public sealed record DumpResult(
 /// <param name="Bytes">Bytes of memory that were read from the images.</param>
 public sealed record RestoreResult(
     int RootPid,
+    int ChildPid,
     int Tasks,
     int Threads,
     IReadOnlyList<PhaseTime> Phases,

@@ -21,6 +21,11 @@ public sealed record RestoreOptions
     /// <summary>Restore file locks (`--file-locks`).</summary>
     public bool FileLocks { get; init; }
 
+    /// <summary>
+    /// Restore a tree that had no pid namespace of its own into a new one (`--new-pid-namespace`), so that no pid is ever taken.
+    /// </summary>
+    public bool NewPidNamespace { get; init; }
+
     /// <summary>Where to write the root's pid (`--pidfile`).</summary>
     public string? PidFile { get; init; }
 
@@ -29,6 +34,9 @@ public sealed record RestoreOptions
 
     /// <summary>Descriptors handed in from outside (`--inherit-fd`): key to descriptor.</summary>
     public IReadOnlyDictionary<string, int> InheritFd { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Where the root of the tree's own mount namespace lies (`--root`); null for Firn's own root.</summary>
+    public string? Root { get; init; }
 
     /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
     public IReadOnlyList<string> External { get; init; } = [];

@@ -13,12 +13,6 @@ public static partial class Sys
     /// <summary>unshare(2) of the calling thread.</summary>
     public static SysResult Unshare(CloneFlags flags) => Kernel.Call(Sysno.unshare, (nint)flags);
 
-    /// <summary>setns(2) of the calling thread, to the namespaces of a pidfd or to the one of a descriptor of /proc/PID/ns.</summary>
-    public static SysResult SetNs(int fd, CloneFlags flags) => Kernel.Call(Sysno.setns, fd, (nint)flags);
-
-    /// <summary>fchdir(2): of the whole process, or of the calling thread alone if it has directories of its own (CLONE_FS).</summary>
-    public static SysResult FchDir(int fd) => Kernel.Call(Sysno.fchdir, fd);
-
     /// <summary>setfsuid(2) of the calling thread; gives the id before.</summary>
     public static SysResult SetFsUid(uint uid) => Kernel.Call(Sysno.setfsuid, (nint)uid);
 

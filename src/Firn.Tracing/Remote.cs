@@ -76,6 +76,9 @@ public sealed class Remote
 
     internal RemotePtr Frame { get; }
 
+    /// <summary>The registers that it had when it was taken.</summary>
+    internal UserRegs Home => home;
+
     /// <summary>Says that registers and mask are set to something else than the batch's, so that the next batch sets them again.</summary>
     internal void SetAway(bool value) => away = value;
 

@@ -6,7 +6,7 @@ namespace Firn.Tracing;
 
 /// <summary>The empty task that a restore grows: a new process with nothing in it but one page of code that it never runs.</summary>
 /// <remarks>
-/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 250 bytes out of a memfd: 58 µs, and no copy of Firn's
+/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 300 bytes out of a memfd: 58 µs, and no copy of Firn's
 /// memory. The task inherits Firn's descriptors that are not close-on-exec. It is seized before it executes, with PTRACE_O_EXITKILL, so
 /// that it dies with Firn; should Firn die before the seizing, the task finds its pipe closed, and the program it executes traps.
 /// </remarks>
@@ -16,11 +16,28 @@ public static partial class Seed
     private const int HeaderSize = 64;
     private const int ProgramHeaderSize = 56;
     private const int CodeOffset = HeaderSize + (2 * ProgramHeaderSize);
+    private const int InitOffset = CodeOffset + 16;
+    private const int ProgramSize = InitOffset + 96;
 
     private static RemotePtr SystemCall => new(LoadAddress + CodeOffset + 1);
 
     // int3; syscall; int3: run by no one but a tracer that sets rip behind the first.
     private static ReadOnlySpan<byte> ProgramCode => [0xcc, 0x0f, 0x05, 0xcc];
+
+    // rbx: a child's pid. Waits for children (wait4 of any, __WALL) until there is none any more (ECHILD), then exits with the status of
+    // that child, or with 128 and the signal that ended it.
+    private static ReadOnlySpan<byte> InitCode =>
+    [
+        0x45, 0x31, 0xe4,
+        0xb8, 0x3d, 0x00, 0x00, 0x00, 0xbf, 0xff, 0xff, 0xff, 0xff, 0x48, 0x8d, 0x74, 0x24, 0xf0, 0xba, 0x00, 0x00, 0x00, 0x40,
+        0x45, 0x31, 0xd2, 0x0f, 0x05,
+        0x39, 0xd8, 0x74, 0x0f,
+        0x83, 0xf8, 0xf6, 0x75, 0xde,
+        0x44, 0x89, 0xe7, 0xb8, 0xe7, 0x00, 0x00, 0x00, 0x0f, 0x05,
+        0x8b, 0x4c, 0x24, 0xf0, 0x41, 0x89, 0xcc, 0x83, 0xe1, 0x7f, 0x74, 0x09,
+        0x44, 0x8d, 0xa1, 0x80, 0x00, 0x00, 0x00, 0xeb, 0xbf,
+        0x41, 0xc1, 0xec, 0x08, 0x41, 0x81, 0xe4, 0xff, 0x00, 0x00, 0x00, 0xeb, 0xb2,
+    ];
 
     /// <summary>Makes the task.</summary>
     /// <param name="pid">The process id that it must have.</param>
@@ -28,10 +45,16 @@ public static partial class Seed
     /// <param name="scratch">The scratch, whose memfd is open across exec in Firn, and whose address is where it shall be mapped.</param>
     /// <param name="scratchFd">The descriptor of the scratch that the task inherits.</param>
     /// <param name="retry">Asked, when the pid is taken, whether to try again; it waits as it likes.</param>
+    /// <param name="beforeExec">
+    /// Told the process id, while the task waits in Firn's memory: a new user namespace gets its maps then, a time namespace its offsets.
+    /// In a user namespace the task becomes its user and group 0 afterwards, so that it keeps all capabilities there when it executes.
+    /// </param>
     /// <returns>The task with the scratch mapped; or -errno of clone3.</returns>
-    public static (Tracee? Tracee, Errno Errno) Plant(int pid, CloneFlags cloneFlags, Scratch scratch, int scratchFd, Func<bool> retry)
+    public static (Tracee? Tracee, Errno Errno) Plant(
+        int pid, CloneFlags cloneFlags, Scratch scratch, int scratchFd, Func<bool> retry, Action<int>? beforeExec = null)
     {
         using Fd program = MakeProgram();
+        int dumpable = Sys.Prctl(PrctlOption.PR_GET_DUMPABLE).Int32;
         SysResult cloned;
         Fd gate;
         do
@@ -54,12 +77,29 @@ public static partial class Seed
         {
             tracee = Tracee.TrySeize(cloned.Int32, Options | PtraceOptions.PTRACE_O_TRACEEXEC, out Errno seizeErrno)
                 ?? throw new TraceeBusyException(cloned.Int32, $"PTRACE_SEIZE of a task just made: {seizeErrno}");
+            try
+            {
+                beforeExec?.Invoke(cloned.Int32);
+            }
+            catch
+            {
+                _ = Sys.Kill(cloned.Int32, Signal.SIGKILL);
+                _ = Sys.Wait4(cloned.Int32, out _, WaitOptions.__WALL);
+                throw;
+            }
+
             Sys.Write(gate.Number, [1]).OrThrow("write(gate)");
         }
 
         while (tracee.WaitForStop().Event != PtraceEvent.PTRACE_EVENT_EXEC)
         {
             tracee.Resume();
+        }
+
+        if ((cloneFlags & CloneFlags.CLONE_NEWUSER) != 0 && dumpable == 1)
+        {
+            // The change of ids was one of the memory that the task shared with Firn until now.
+            Sys.Prctl(PrctlOption.PR_SET_DUMPABLE, dumpable).OrThrow("prctl(PR_SET_DUMPABLE)");
         }
 
         // That stop is inside execveat: go on to one on the way to user mode.
@@ -120,10 +160,33 @@ public static partial class Seed
         }
     }
 
+    /// <summary>
+    /// Makes a seed that is to stay one the init of a pid namespace: let go, it reaps whoever ends, and exits when no one is left.
+    /// </summary>
+    /// <param name="remote">The seed, with its scratch, which is unmapped.</param>
+    /// <param name="child">The child whose exit status becomes its own.</param>
+    /// <param name="scratch">The scratch.</param>
+    public static void BecomeInit(Remote remote, int child, Scratch scratch)
+    {
+        UserRegs registers = remote.Home;
+        long result = new SingleCall(
+            remote.Tracee, registers, SystemCall, RemotePtr.Null, null, Sysno.munmap, scratch.Address.Value, (ulong)scratch.Size).Make();
+        if (result < 0)
+        {
+            throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
+        }
+
+        registers.rip = LoadAddress + InitOffset;
+        registers.rbx = (ulong)child;
+        registers.orig_rax = ulong.MaxValue;
+        remote.Tracee.SetSignalMask(0);
+        remote.Tracee.SetRegisters(registers);
+    }
+
     private static Fd MakeProgram()
     {
         var fd = new Fd(Sys.MemfdCreate("firn-seed", 1).OrThrow("memfd_create(firn-seed)").Int32);
-        byte[] elf = new byte[CodeOffset + 16];
+        byte[] elf = new byte[ProgramSize];
         Span<byte> header = elf;
         ReadOnlySpan<byte> identification = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
         identification.CopyTo(header);
@@ -138,6 +201,7 @@ public static partial class Seed
         WriteProgramHeader(header[HeaderSize..], 1, 5, LoadAddress, (ulong)elf.Length); // PT_LOAD, read and execute
         WriteProgramHeader(header[(HeaderSize + ProgramHeaderSize)..], 0x6474e551, 6, 0, 0); // PT_GNU_STACK, read and write
         ProgramCode.CopyTo(header[CodeOffset..]);
+        InitCode.CopyTo(header[InitOffset..]);
         Sys.Write(fd.Number, elf).OrThrow("write(firn-seed)");
         return fd;
     }

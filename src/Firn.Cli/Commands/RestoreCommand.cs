@@ -20,7 +20,7 @@ internal static class RestoreCommand
             {
                 RestoreOptions options = invocation.ToRestoreOptions();
                 RestoreResult result = ProgressDisplay.Run(progress => Checkpointer.Restore(options, log, progress));
-                root = result.RootPid;
+                root = result.ChildPid;
                 Directories.Keep(log, () => Statistics.Write(result, invocation.WorkPath));
                 log.LogInformation("Restore finished successfully. Tasks resumed.");
                 Tell(invocation, result);

@@ -95,8 +95,8 @@ internal static class Dump
                 task.Mappings,
                 task.Status,
                 [.. task.Threads.Select(thread => thread.Tracee!)],
-                task.Pid,
-                [.. task.Threads.Select(thread => thread.Tid)],
+                task.InnerPid,
+                [.. task.Threads.Select(thread => thread.InnerTid)],
                 task.LeftDescriptors)),
         ]);
         for (int i = 0; i < living.Count; i++)

@@ -49,6 +49,17 @@ internal sealed class DumpContext
     /// <summary>Its namespace of a kind.</summary>
     public DumpedNamespace Namespace(CloneFlags flag) => Namespaces.First(found => found.Kind.Flag == flag);
 
+    /// <summary>A process group of the tree as its pid namespace has it; what is no group of the tree is outside, and 0 inside.</summary>
+    /// <param name="outer">The group as Firn sees it.</param>
+    public int InnerGroup(int outer)
+        => Namespace(CloneFlags.CLONE_NEWPID).IsFirns ? outer : Tasks.Find(task => task.Stat.ProcessGroup == outer)?.InnerGroup ?? 0;
+
+    /// <summary>A task or thread of the tree as its pid namespace has it, or 0.</summary>
+    /// <param name="outer">The id as Firn sees it.</param>
+    public int InnerId(int outer) => Namespace(CloneFlags.CLONE_NEWPID).IsFirns
+        ? outer
+        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
+
     /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
     public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);
 }

@@ -274,6 +274,14 @@ internal static class Freeze
                 // The leader first: images, and the way in, count on it.
                 task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
             }
+
+            bool isInOwnNamespace = task.Status.NSpid.Length > 1;
+            foreach (DumpedThread thread in task.Threads)
+            {
+                thread.InnerTid = !isInOwnNamespace ? thread.Tid
+                    : thread.Tid == task.Pid ? task.InnerPid
+                    : ProcStatus.Read(task.Pid, thread.Tid).NSpid[^1];
+            }
         }
     }
 }

@@ -42,14 +42,14 @@ internal static class TreeImages
     {
         var tree = new PstreeEntry
         {
-            Pid = (uint)task.Pid,
-            Ppid = (uint)(task.Parent?.Pid ?? 0),
-            Pgid = (uint)task.Stat.ProcessGroup,
-            Sid = (uint)task.Stat.Session,
+            Pid = (uint)task.InnerPid,
+            Ppid = (uint)(task.Parent?.InnerPid ?? 0),
+            Pgid = (uint)task.InnerGroup,
+            Sid = (uint)task.InnerSession,
         };
-        tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.Tid));
+        tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
         context.Images.Add(ImageKind.Pstree, 0, tree);
-        ulong pid = (ulong)task.Pid;
+        ulong pid = (ulong)task.InnerPid;
         if (task.IsZombie)
         {
             TaskStates.DumpZombie(task);
@@ -61,7 +61,7 @@ internal static class TreeImages
         context.Images.Add(ImageKind.Mm, pid, task.Mm);
         foreach (DumpedThread thread in task.Threads)
         {
-            context.Images.Add(ImageKind.Core, (ulong)thread.Tid, thread.Core);
+            context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);
         }
     }
 

@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
@@ -42,7 +43,22 @@ internal static class FileOwner
     }
 
     /// <summary>Saves the owner. All zero where there is none, as always with O_PATH.</summary>
-    public static FownEntry Dump(OpenFile file) => HasOwner(file) ? Read(file) : Nobody();
+    public static FownEntry Dump(DumpContext context, OpenFile file)
+    {
+        if (!HasOwner(file))
+        {
+            return Nobody();
+        }
+
+        FownEntry entry = Read(file);
+        if (entry.Pid != 0)
+        {
+            bool isGroup = (int)entry.PidType == FOwnerEx.F_OWNER_PGRP;
+            entry.Pid = (uint)(isGroup ? context.InnerGroup((int)entry.Pid) : context.InnerId((int)entry.Pid));
+        }
+
+        return entry;
+    }
 
     /// <summary>No owner at all.</summary>
     public static FownEntry Nobody() => new() { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 };
@@ -84,7 +100,7 @@ internal static class FileOwner
 
     /// <summary>Sets owner and signal: when all tasks exist, so that the owner does, and nothing can be signalled too early.</summary>
     /// <exception cref="CheckpointException">The owner does not exist.</exception>
-    public static void Arm(FownEntry? entry, Fd fd, string name)
+    public static void Arm(RestoreContext context, FownEntry? entry, Fd fd, string name)
     {
         if (entry is null)
         {
@@ -98,7 +114,7 @@ internal static class FileOwner
 
         if (entry.Pid != 0)
         {
-            SysResult result = SetOwner(entry, fd);
+            SysResult result = SetOwner(entry, context.OuterId((int)entry.Pid), fd);
             if (result.IsError)
             {
                 throw new CheckpointException(
@@ -123,10 +139,10 @@ internal static class FileOwner
     }
 
     // The kernel keeps the ids of who sets the owner, and checks with them whether a signal may be sent.
-    private static SysResult SetOwner(FownEntry entry, Fd fd)
+    private static SysResult SetOwner(FownEntry entry, int pid, Fd fd)
     {
         using var identity = BorrowedIdentity.Of(entry.Uid, entry.Euid);
-        FOwnerEx owner = new() { type = (int)entry.PidType, pid = (int)entry.Pid };
+        FOwnerEx owner = new() { type = (int)entry.PidType, pid = pid };
         return Sys.Fcntl(fd.Number, FcntlCommand.F_SETOWN_EX, ref owner);
     }
 }

@@ -109,7 +109,7 @@ internal static class MemoryDump
     private static PageWriter AddPagemap(DumpContext context, TaskPages pages)
     {
         List<PageRun> runs = pages.Runs();
-        ulong id = (ulong)pages.Task.Pid;
+        ulong id = (ulong)pages.Task.InnerPid;
         context.Images.Add(ImageKind.Pagemap, id, new PagemapHead { PagesId = pages.File.Id });
         ulong written = 0;
         ulong shared = 0;

@@ -96,7 +96,7 @@ internal sealed class MemoryPlan : IDisposable
         TaskMemory memory = tasks[task];
         var builder = new MemoryBuilder(
             memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
-        PagesRestored += builder.Run(inherited, Maps.Read(task.Pid));
+        PagesRestored += builder.Run(inherited, Maps.Read(task.OuterPid));
     }
 
     /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>

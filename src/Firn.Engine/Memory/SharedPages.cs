@@ -104,7 +104,7 @@ internal static class SharedPages
                 generation == 1 ? ParentLink : $"{DirectoryName(generation - 1)}/{ParentLink}");
             foreach ((DumpedTask task, TaskPages donor) in donors)
             {
-                LinkPagemap(context, donor.Task.Pid, $"{name}/{ImageKind.Pagemap.FileName((ulong)task.Pid)}");
+                LinkPagemap(context, donor.Task.InnerPid, $"{name}/{ImageKind.Pagemap.FileName((ulong)task.InnerPid)}");
             }
 
             foreach (uint id in donors.Values.Select(donor => donor.File.Id).Distinct())

@@ -11,18 +11,27 @@ namespace Firn.Engine.Restoring;
 /// <remarks>
 /// The root is a seed. Every other process is forked by its parent with its own pid (clone3 with set_tid), and inherits the scratch, the
 /// descriptors and what memory the parent has by then: one that shares pages with its parent is forked after these pages are in place, so
-/// that they are shared again; any other is forked before, from next to nothing.
+/// that they are shared again; any other is forked before, from next to nothing. In a pid namespace of its own the tree has two kinds of
+/// ids: those in images, by which tasks are made, and those by which Firn knows them.
 /// </remarks>
 internal sealed class GrowingTree(RestorePlan plan) : IDisposable
 {
     private readonly RestoreContext context = plan.Context;
     private readonly List<Tracee> tracees = [];
     private Scratch scratch = null!;
+    private Fd? pidNamespace;
+    private AddedInit? init;
 
     /// <summary>The memory shared with all tasks.</summary>
     public Scratch Scratch => scratch;
 
-    /// <summary>Makes the root, empty.</summary>
+    /// <summary>The first task: the root, or the init that Firn adds before it. The namespaces are made with it, and filled by it.</summary>
+    public Remote First => init?.Remote ?? context.Tasks[0].Leader.Remote;
+
+    /// <summary>The process that is Firn's child: the first task.</summary>
+    public int ChildPid { get; private set; }
+
+    /// <summary>Makes the first task, empty.</summary>
     /// <exception cref="RestoreConflictException">Its pid is taken.</exception>
     public void PlantRoot()
     {
@@ -30,30 +39,58 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         using var inherited = new Fd(
             Sys.Fcntl(scratch.Descriptor.Number, FcntlCommand.F_DUPFD, context.Files.FirstNumber).OrThrow("fcntl(scratch, F_DUPFD)").Int32);
         RestoredTask root = context.Tasks[0];
-        CloneFlags flags = context.Options.Sibling ? CloneFlags.CLONE_PARENT : 0;
-        Func<bool> retry = Patience(root.Pid);
-        (Tracee? tracee, Errno errno) = Seed.Plant(root.Pid, flags, scratch, inherited.Number, retry);
+        CloneFlags flags = NamespaceStage.MadeByClone(context) | (context.Options.Sibling ? CloneFlags.CLONE_PARENT : 0);
+        bool isInOwnPids = (flags & CloneFlags.CLONE_NEWPID) != 0;
+        int pid = isInOwnPids ? AddedInit.Pid : root.Pid;
+        Func<bool> retry = isInOwnPids ? () => false : Patience(pid);
+        (Tracee? tracee, Errno errno) = Seed.Plant(
+            pid, flags, scratch, inherited.Number, retry, first => NamespaceStage.BeforeExec(context, first));
         if (tracee is null)
         {
-            throw Refused(root.Pid, errno);
+            throw Refused(pid, errno);
         }
 
         tracees.Add(tracee);
-        root.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, root.Pid, root.Pid, WorkSignal.Choose(root));
+        ChildPid = tracee.Tid;
+        if (isInOwnPids)
+        {
+            pidNamespace = NamespaceVisit.Open(tracee.Tid, "pid");
+        }
+
+        if (root.Pid == pid)
+        {
+            root.Leader.Remote = Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, pid, pid, WorkSignal.Choose(root));
+        }
+        else
+        {
+            init = new AddedInit(Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, pid, pid));
+        }
     }
 
     /// <summary>Makes all other processes, and puts memory in place.</summary>
-    public void Grow() => Grow(context.Tasks[0], inherited: false);
+    public void Grow()
+    {
+        RestoredTask root = context.Tasks[0];
+        if (init is not null)
+        {
+            Fork(init.Remote, [root]);
+        }
+
+        Grow(root, inherited: false);
+    }
+
+    /// <summary>The last thing before the thaw: an init that Firn has added becomes the program that it is to be.</summary>
+    public void Leave() => init?.Leave(context.Tasks[0].Pid, scratch);
 
     /// <summary>Makes the threads of a process. Registers and the rest come later.</summary>
     public void MakeThreads(RestoredTask task)
     {
         const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
             | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
-        Clone(task, [.. task.Threads.Skip(1).Select(thread => thread.Tid)], Flags, Signal.None);
+        Clone(task.Leader.Remote, [.. task.Threads.Skip(1).Select(thread => thread.Tid)], Flags, Signal.None);
         foreach (RestoredThread thread in task.Threads.Skip(1))
         {
-            Tracee tracee = Tracee.AdoptClone(thread.Tid);
+            Tracee tracee = Adopt(thread.Tid);
             tracees.Add(tracee);
             thread.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
@@ -99,7 +136,11 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => scratch?.Dispose();
+    public void Dispose()
+    {
+        scratch?.Dispose();
+        pidNamespace?.Dispose();
+    }
 
     private void Grow(RestoredTask task, bool inherited)
     {
@@ -111,7 +152,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         List<RestoredTask> older = leadsSession
             ? [.. children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)]
             : [];
-        Fork(task, older);
+        Fork(remote, older);
         if (leadsSession)
         {
             remote.Batch.Call(Sysno.setsid);
@@ -120,13 +161,13 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
 
         List<RestoredTask> sharing = [.. children.Where(child => !older.Contains(child) && plan.Memory.SharesWithParent(child))];
         List<RestoredTask> others = [.. children.Where(child => !older.Contains(child) && !sharing.Contains(child))];
-        Fork(task, others);
+        Fork(remote, others);
         if (!task.IsZombie)
         {
             plan.Memory.RestoreInto(task, inherited, plan.ScratchAddress, (ulong)plan.ScratchSize);
         }
 
-        Fork(task, sharing);
+        Fork(remote, sharing);
         foreach (RestoredTask child in older.Concat(others))
         {
             Grow(child, inherited: false);
@@ -143,7 +184,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
     }
 
-    private void Fork(RestoredTask parent, List<RestoredTask> children)
+    private void Fork(Remote parent, List<RestoredTask> children)
     {
         if (children.Count == 0)
         {
@@ -153,7 +194,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         Clone(parent, [.. children.Select(child => child.Pid)], CloneFlags.CLONE_PTRACE, Signal.SIGCHLD);
         foreach (RestoredTask child in children)
         {
-            Tracee tracee = Tracee.AdoptClone(child.Pid);
+            Tracee tracee = Adopt(child.Pid);
             tracees.Add(tracee);
             child.Leader.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
@@ -161,9 +202,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     }
 
     // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
-    private void Clone(RestoredTask parent, List<int> ids, CloneFlags flags, Signal exitSignal)
+    private void Clone(Remote remote, List<int> ids, CloneFlags flags, Signal exitSignal)
     {
-        Remote remote = parent.Leader.Remote;
         int made = 0;
         Func<bool>? retry = null;
         while (made < ids.Count)
@@ -187,10 +227,10 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             {
                 made += slots.TakeWhile(slot => slot.Result is { IsError: false } && slot.Int32 > 0).Count();
                 retry ??= Patience(ids[made]);
-                if (refused.Errno != Errno.EEXIST || !retry())
+                if (refused.Errno != Errno.EEXIST || pidNamespace is not null || !retry())
                 {
                     // What was made is attached, and must be known to be felled.
-                    tracees.AddRange(ids.Take(made).Select(Tracee.AdoptClone));
+                    tracees.AddRange(ids.Take(made).Select(Adopt));
                     throw Refused(ids[made], refused.Errno);
                 }
 
@@ -200,6 +240,9 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             made += slots.Count;
         }
     }
+
+    private Tracee Adopt(int id) => Tracee.AdoptClone(
+        pidNamespace is null ? id : Sys.PidFromNamespace(pidNamespace.Number, id).OrThrow($"ioctl(NS_GET_PID_FROM_PIDNS, {id})").Int32);
 
     private Func<bool> Patience(int pid)
     {
@@ -248,8 +291,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             }
 
             return new RestoreConflictException(
-                $"pid {pid} is taken {holder}; end that task and try again, or restore in a pid namespace of its own (unshare --pid "
-                    + "--fork --mount-proc)")
+                $"pid {pid} is taken {holder}; end that task and try again, or restore with --new-pid-namespace")
             {
                 Phase = "forking",
                 Pid = pid,

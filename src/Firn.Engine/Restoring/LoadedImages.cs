@@ -1,11 +1,15 @@
 using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
 using Google.Protobuf;
 
 namespace Firn.Engine.Restoring;
 
 /// <summary>The files of an image set, each read and verified when first asked for.</summary>
-internal sealed class LoadedImages(string directory)
+/// <remarks>By a descriptor of the directory: the thread may be in another mount namespace when it asks.</remarks>
+internal sealed class LoadedImages(string directory) : IDisposable
 {
+    private readonly Fd descriptor = Sys.Open(directory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY);
     private readonly Dictionary<(ImageKind Kind, ulong Id), IReadOnlyList<ImageEntry>> files = [];
 
     /// <summary>The images directory.</summary>
@@ -18,8 +22,7 @@ internal sealed class LoadedImages(string directory)
         if (!files.TryGetValue((kind, id), out IReadOnlyList<ImageEntry>? entries))
         {
             string name = kind.FileName(id);
-            string path = Path.Combine(Directory, name);
-            entries = File.Exists(path) ? ImageFile.Decode(kind, File.ReadAllBytes(path), name) : [];
+            entries = Read(name) is { } bytes ? ImageFile.Decode(kind, bytes, name) : [];
             files.Add((kind, id), entries);
         }
 
@@ -44,4 +47,34 @@ internal sealed class LoadedImages(string directory)
                 "entry-count",
                 $"holds {entries.Count} entries where there must be one; the image set is not complete");
     }
+
+    /// <summary>The bytes of a file, or null if it is absent.</summary>
+    /// <exception cref="LinuxException">It can't be read.</exception>
+    public byte[]? Read(string name)
+    {
+        SysResult opened = Sys.OpenAt(descriptor.Number, name, OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC, 0);
+        if (opened.Errno == Errno.ENOENT)
+        {
+            return null;
+        }
+
+        using var file = new Fd(opened.OrThrow($"openat({name})").Int32);
+        Sys.Fstat(file.Number, out FileStat stat).OrThrow($"fstat({name})");
+        byte[] bytes = new byte[stat.st_size];
+        for (int done = 0; done < bytes.Length;)
+        {
+            int read = Sys.Pread(file.Number, bytes.AsSpan(done), done).OrThrow($"pread({name})").Int32;
+            if (read == 0)
+            {
+                return bytes[..done];
+            }
+
+            done += read;
+        }
+
+        return bytes;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => descriptor.Dispose();
 }

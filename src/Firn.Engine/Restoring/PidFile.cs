@@ -26,7 +26,7 @@ internal static class PidFile
 
         using var fd = new Fd(opened.Int32);
         context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path));
-        SysResult written = Sys.Write(fd.Number, Encoding.ASCII.GetBytes(context.Tasks[0].Pid.ToString(CultureInfo.InvariantCulture)));
+        SysResult written = Sys.Write(fd.Number, Encoding.ASCII.GetBytes(context.Tasks[0].OuterPid.ToString(CultureInfo.InvariantCulture)));
         if (written.IsError)
         {
             throw Unwritable(path, written.Errno);

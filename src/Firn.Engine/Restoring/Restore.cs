@@ -27,15 +27,24 @@ internal static class Restore
         using var tree = new GrowingTree(plan);
         try
         {
-            clock.Run("files", () => CreateFiles(plan));
-            clock.Run("root task", tree.PlantRoot);
+            if (context.Namespaces.Count == 0)
+            {
+                clock.Run("files", () => CreateFiles(plan));
+                clock.Run("root task", tree.PlantRoot);
+            }
+            else
+            {
+                GoIntoNamespaces(plan, tree, clock);
+            }
+
             clock.Run("forking", tree.Grow);
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
-                context.Tasks[0].Pid,
+                context.Tasks[0].OuterPid,
+                tree.ChildPid,
                 context.Tasks.Count,
                 context.Tasks.Sum(task => task.Threads.Count),
                 clock.Phases,
@@ -44,6 +53,7 @@ internal static class Restore
         }
         catch
         {
+            context.UndoWithin(tree);
             tree.Fell();
             while (context.Undo.TryPop(out Action? undo))
             {
@@ -56,13 +66,35 @@ internal static class Restore
         {
             plan.Memory.Dispose();
             context.Files.Dispose();
+            context.Images.Dispose();
         }
+    }
+
+    // The root comes first, since files are opened in its namespaces; so it doesn't inherit them, and is handed them.
+    private static void GoIntoNamespaces(RestorePlan plan, GrowingTree tree, PhaseClock clock)
+    {
+        RestoreContext context = plan.Context;
+        NamespaceStage.Prepare(context);
+        using var handover = new Handover(context.Files);
+        clock.Run("root task", tree.PlantRoot);
+        clock.Run("namespaces", () => NamespaceStage.Fill(context, tree.First));
+        clock.Run("files", () =>
+        {
+            plan.Memory.MakeObjects();
+            context.Within(tree.First, () => CreateFilesHere(plan));
+            handover.Run(tree.First);
+        });
     }
 
     private static void CreateFiles(RestorePlan plan)
     {
         // Memory objects first: descriptors may be of one. Mappings last: they are of files.
         plan.Memory.MakeObjects();
+        CreateFilesHere(plan);
+    }
+
+    private static void CreateFilesHere(RestorePlan plan)
+    {
         DescriptorTables.Create(plan.Context);
         plan.Memory.OpenFiles();
         DescriptorTables.Link(plan.Context);

@@ -1,5 +1,7 @@
 using Firn.Engine.Tree;
+using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Restoring;
@@ -7,6 +9,8 @@ namespace Firn.Engine.Restoring;
 /// <summary>What the stages of a restore share.</summary>
 internal sealed class RestoreContext
 {
+    private readonly Stack<Action> undoWithin = new();
+
     /// <summary>What was asked for.</summary>
     public required RestoreOptions Options { get; init; }
 
@@ -31,8 +35,59 @@ internal sealed class RestoreContext
     /// <summary>The root's own namespace of a kind, or null where it shares Firn's.</summary>
     public RestoredNamespace? OwnNamespace(CloneFlags flag) => Namespaces.Find(own => own.Kind.Flag == flag);
 
+    /// <summary>The id by which Firn knows a task, thread or group leader that exists; those of another namespace have two.</summary>
+    /// <param name="inner">The id in the images, which the tree's own pid namespace has.</param>
+    public int OuterId(int inner) => OwnNamespace(CloneFlags.CLONE_NEWPID) is null
+        ? inner
+        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == inner)?.Remote.Tracee.Tid ?? 0;
+
     /// <summary>
-    /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer.
+    /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer. What was
+    /// pushed <see cref="Within"/> the tree's namespaces is taken back there, before they are gone; all else when no process is left.
     /// </summary>
-    public Stack<Action> Undo { get; } = new();
+    public Stack<Action> Undo { get; private set; } = new();
+
+    /// <summary>Does work in the namespaces that the tree's files are in; at once where those are Firn's.</summary>
+    public void Within(Remote first, Action work)
+    {
+        if (Namespaces.Count == 0)
+        {
+            work();
+            return;
+        }
+
+        Stack<Action> outside = Undo;
+        Undo = undoWithin;
+        try
+        {
+            using NamespaceVisit visit = NamespaceStage.Visit(this, first);
+            work();
+        }
+        finally
+        {
+            Undo = outside;
+        }
+    }
+
+    /// <summary>Takes back what was done <see cref="Within"/> the tree's namespaces, after a failure.</summary>
+    public void UndoWithin(GrowingTree tree)
+    {
+        if (undoWithin.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            using NamespaceVisit visit = NamespaceStage.Visit(this, tree.First);
+            while (undoWithin.TryPop(out Action? undo))
+            {
+                undo();
+            }
+        }
+        catch (LinuxException exception)
+        {
+            Log.LogWarning("what was made in the tree's namespaces can't be taken back: {Message}", exception.Message);
+        }
+    }
 }

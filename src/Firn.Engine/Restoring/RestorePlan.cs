@@ -36,7 +36,7 @@ internal sealed class RestorePlan
     /// <summary>Its size in bytes.</summary>
     public int ScratchSize { get; private init; }
 
-    /// <summary>Bytes of a leader's batch.</summary>
+    /// <summary>Bytes of a leader's batch, and of that of an init which Firn adds.</summary>
     public static int LeaderBatchSize => MainBatch;
 
     /// <summary>Bytes of another thread's batch.</summary>
@@ -57,17 +57,19 @@ internal sealed class RestorePlan
         var images = new LoadedImages(options.ImagesDirectory);
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
+        List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
         var context = new RestoreContext
         {
             Options = options,
             Log = log,
             Images = images,
-            Files = DescriptorTables.Prepare(images, tasks),
+            Files = DescriptorTables.Prepare(images, tasks, namespaces.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
         };
         context.Tasks.AddRange(tasks);
+        context.Namespaces.AddRange(namespaces);
         MemoryPlan memory = MemoryPlan.Make(context);
         int threads = tasks.Sum(task => task.Threads.Count);
-        int size = (Kernel.PageSize + (tasks.Count * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;
+        int size = (Kernel.PageSize + ((tasks.Count + 1) * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;
         return new RestorePlan(context, memory) { ScratchSize = size, ScratchAddress = FindHole(tasks, (ulong)size) };
     }
 

@@ -17,7 +17,8 @@ internal static class Resume
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
-        DescriptorTables.Arm(context);
+        NamespaceStage.Finish(context, tree.First);
+        context.Within(tree.First, () => DescriptorTables.Arm(context));
         TaskStage.RunAll(
             "signals and timers",
             living.SelectMany(task => task.Threads),
@@ -44,10 +45,11 @@ internal static class Resume
             Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
             if (stop != Signal.None)
             {
-                Sys.Kill(task.Pid, stop).OrThrow($"kill({task.Pid}, {stop})");
+                Sys.Kill(task.OuterPid, stop).OrThrow($"kill({task.OuterPid}, {stop})");
             }
         }
 
+        tree.Leave();
         tree.Thaw();
     }
 

@@ -3,16 +3,18 @@ namespace Firn.Engine.Sharing;
 /// <summary>Which descriptor numbers a restore uses for what.</summary>
 internal static class DescriptorNumbers
 {
-    private const int Lowest = 3;
+    /// <summary>Where the region begins at the lowest: above standard input, output and error.</summary>
+    public const int Lowest = 3;
 
     /// <summary>Finds where the region for Firn's own descriptors begins: above every number that a task uses.</summary>
     /// <param name="used">The numbers of all descriptor tables.</param>
     /// <param name="needed">How many numbers the region needs.</param>
     /// <param name="limit">RLIMIT_NOFILE: no number may reach it.</param>
+    /// <param name="lowest">Where it may begin.</param>
     /// <exception cref="CheckpointException">There is no room.</exception>
-    public static int FirstOfRegion(IEnumerable<int> used, int needed, long limit)
+    public static int FirstOfRegion(IEnumerable<int> used, int needed, long limit, int lowest = Lowest)
     {
-        int first = used.Aggregate(Lowest, (highest, number) => Math.Max(highest, number + 1));
+        int first = used.Aggregate(lowest, (highest, number) => Math.Max(highest, number + 1));
         return first + (long)needed <= limit
             ? first
             : throw new CheckpointException(

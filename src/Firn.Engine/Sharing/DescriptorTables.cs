@@ -22,8 +22,11 @@ internal static class DescriptorTables
     private const int BytesPerDescriptor = 8192;
 
     /// <summary>Finds out how many descriptors are needed, and where; raises Firn's own limit.</summary>
+    /// <param name="images">The image set.</param>
+    /// <param name="tasks">All tasks.</param>
+    /// <param name="lowest">Where Firn's region may begin.</param>
     /// <exception cref="CheckpointException">The hard limit is too low.</exception>
-    public static RestoredFiles Prepare(LoadedImages images, IEnumerable<RestoredTask> tasks)
+    public static RestoredFiles Prepare(LoadedImages images, IEnumerable<RestoredTask> tasks, int lowest)
     {
         Sys.GetLimit(0, ResourceLimit.RLIMIT_NOFILE, out Rlimit64 limit).OrThrow("prlimit64(RLIMIT_NOFILE)");
         if (limit.rlim_cur < limit.rlim_max)
@@ -36,7 +39,7 @@ internal static class DescriptorTables
         int entries = images.Entries(ImageKind.Files).Count;
         IEnumerable<int> used = all.SelectMany(task => task.Descriptors).Select(descriptor => (int)descriptor.Fd);
         long highest = (long)Math.Min(limit.rlim_cur, int.MaxValue);
-        var files = new RestoredFiles(DescriptorNumbers.FirstOfRegion(used, (2 * entries) + all.Count + Spare, highest));
+        var files = new RestoredFiles(DescriptorNumbers.FirstOfRegion(used, (2 * entries) + all.Count + Spare, highest, lowest));
         foreach (FileEntry entry in images.All<FileEntry>(ImageKind.Files))
         {
             files.AddEntry(entry);

@@ -13,6 +13,15 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>Its process id, as Firn sees it.</summary>
     public required int Pid { get; init; }
 
+    /// <summary>Its process id as its own pid namespace has it: the one in images.</summary>
+    public int InnerPid => Status.NSpid is [.., int innermost] ? innermost : Pid;
+
+    /// <summary>Its process group as its own pid namespace has it; 0 where it is outside.</summary>
+    public int InnerGroup => Status.NSpgid is [.., int innermost] ? innermost : Stat.ProcessGroup;
+
+    /// <summary>Its session as its own pid namespace has it; 0 where it is outside.</summary>
+    public int InnerSession => Status.NSsid is [.., int innermost] ? innermost : Stat.Session;
+
     /// <summary>The parent within the tree; null for the root.</summary>
     public required DumpedTask? Parent { get; init; }
 
@@ -73,6 +82,9 @@ internal sealed class DumpedThread
 
     /// <summary>Its id, as Firn sees it.</summary>
     public required int Tid { get; init; }
+
+    /// <summary>Its id as its own pid namespace has it; known once the tree stands.</summary>
+    public int InnerTid { get; set; }
 
     /// <summary>The seized thread; null for a zombie.</summary>
     public Tracee? Tracee { get; init; }

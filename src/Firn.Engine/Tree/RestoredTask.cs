@@ -12,8 +12,11 @@ internal sealed class RestoredTask
     /// <summary>Its row in pstree.img.</summary>
     public required PstreeEntry Entry { get; init; }
 
-    /// <summary>Its process id.</summary>
+    /// <summary>Its process id in the images: the one that its own pid namespace has.</summary>
     public int Pid => (int)Entry.Pid;
+
+    /// <summary>Its process id as Firn sees it, once it exists.</summary>
+    public int OuterPid => Leader.Remote.Tracee.Tid;
 
     /// <summary>The parent within the tree; null for the root.</summary>
     public required RestoredTask? Parent { get; init; }
@@ -52,7 +55,7 @@ internal sealed class RestoredThread
     /// <summary>The process it belongs to.</summary>
     public required RestoredTask Task { get; init; }
 
-    /// <summary>Its id.</summary>
+    /// <summary>Its id in the images: the one that its own pid namespace has.</summary>
     public required int Tid { get; init; }
 
     /// <summary>core-TID.img.</summary>

@@ -80,3 +80,16 @@ public static class Children
         }
     }
 }
+
+/// <summary>/proc: all processes that the reader's pid namespace has.</summary>
+public static class ProcessList
+{
+    /// <summary>Reads the process ids, in the kernel's order: ascending.</summary>
+    /// <exception cref="LinuxException">There is no /proc.</exception>
+    public static List<int> Read()
+    {
+        var pids = new List<int>();
+        ProcFile.TryReadNumbers("/proc", pids).OrThrow("getdents64(/proc)");
+        return pids;
+    }
+}

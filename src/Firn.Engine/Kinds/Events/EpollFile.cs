@@ -54,7 +54,7 @@ internal sealed class EpollFile : FileKind
     /// <inheritdoc/>
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
     {
-        entry.Epfd = new EventpollFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
+        entry.Epfd = new EventpollFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(context, file) };
         for (int i = 0; i < file.Info.EpollTargets.Count; i++)
         {
             EpollTarget target = file.Info.EpollTargets[i];
@@ -152,7 +152,7 @@ internal sealed class EpollFile : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Epfd.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Epfd.Fown, fd, fd.ToString());
 
     private static void Add(Fd epoll, FileEntry entry, EventpollTfdEntry target)
     {

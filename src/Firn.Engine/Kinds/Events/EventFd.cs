@@ -28,7 +28,7 @@ internal sealed class EventFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags | (file.Info.EventSemaphore ? (uint)EventFdFlags.EFD_SEMAPHORE : 0),
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Counter = file.Info.EventCount
                 ?? throw new CheckpointException(
                     $"pid {file.Owner.Pid} fd {file.Number}: fdinfo of an eventfd without its count")
@@ -56,5 +56,5 @@ internal sealed class EventFd : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Efd.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Efd.Fown, fd, fd.ToString());
 }

@@ -60,7 +60,7 @@ internal sealed class InotifyFile : FileKind
                 "pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
         }
 
-        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(file) };
+        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(context, file) };
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
             string? path = PathOf(context, file, watch);
@@ -159,7 +159,7 @@ internal sealed class InotifyFile : FileKind
             last = watch.Wd;
         }
 
-        FileOwner.Arm(entry.Ify.Fown, fd, fd.ToString());
+        FileOwner.Arm(context, entry.Ify.Fown, fd, fd.ToString());
     }
 
     private static SysResult Add(RestoreContext context, Fd fd, InotifyWdEntry watch)

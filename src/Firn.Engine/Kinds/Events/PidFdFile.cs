@@ -64,7 +64,7 @@ internal sealed class PidFdFile : FileKind
             Ino = (uint)file.Stat.st_ino,
             Flags = (uint)file.Flags,
             Nspid = file.Info.NSpid is [.., int innermost] ? innermost : Reaped,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
         };
 
     // ---- restore

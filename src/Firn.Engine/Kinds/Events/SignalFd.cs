@@ -25,7 +25,7 @@ internal sealed class SignalFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Sigmask = file.Info.SignalMask
                 ?? throw new CheckpointException(
                     $"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a signalfd without its mask")
@@ -43,5 +43,5 @@ internal sealed class SignalFd : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Sgfd.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Sgfd.Fown, fd, fd.ToString());
 }

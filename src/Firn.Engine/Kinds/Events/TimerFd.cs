@@ -39,7 +39,7 @@ internal sealed class TimerFd : FileKind
         {
             Id = file.Id,
             Flags = (uint)file.Flags,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Clockid = (uint)timer.ClockId,
             Ticks = timer.Ticks,
             SettimeFlags = (uint)timer.SettimeFlags,
@@ -79,7 +79,7 @@ internal sealed class TimerFd : FileKind
             Sys.TimerFdSetTicks(fd.Number, message.Ticks).OrThrow($"ioctl(TFD_IOC_SET_TICKS, {message.Ticks}) of file {entry.Id}");
         }
 
-        FileOwner.Arm(message.Fown, fd, fd.ToString());
+        FileOwner.Arm(context, message.Fown, fd, fd.ToString());
     }
 
     /// <summary>

@@ -66,7 +66,7 @@ internal sealed class Fifo : FileKind
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
         RegFileEntry path = PathOf(context, entry);
-        FileOwner.Arm(path.Fown, fd, path.Name);
+        FileOwner.Arm(context, path.Fown, fd, path.Name);
     }
 
     private static RegFileEntry PathOf(RestoreContext context, FileEntry entry)

@@ -65,7 +65,7 @@ internal static class FileLocks
                     _ => FL_LEASE,
                 },
                 Type = (uint)(held.Write ? Flock.F_WRLCK : Flock.F_RDLCK),
-                Pid = holder.Task.Pid,
+                Pid = holder.Task.InnerPid,
                 Fd = holder.Number,
                 Start = held.Start,
                 Len = held.End == long.MaxValue ? 0 : held.End - held.Start + 1,

@@ -42,7 +42,7 @@ internal sealed class MemfdFile : FileKind
             Id = file.Id,
             Flags = (uint)file.Flags,
             Pos = (ulong)file.Info.Position,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             InodeId = context.Files.State.Get<MemfdInodes>().IdOf(file),
         };
     }
@@ -69,5 +69,5 @@ internal sealed class MemfdFile : FileKind
 
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
-        => FileOwner.Arm(entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
+        => FileOwner.Arm(context, entry.Memfd.Fown, fd, $"memfd {entry.Memfd.InodeId}");
 }

@@ -62,7 +62,7 @@ internal sealed class Pipe : FileKind
             Id = file.Id,
             PipeId = (uint)file.Stat.st_ino,
             Flags = (uint)file.Flags,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
         };
         PipeContent.Dump(context, ImageKind.PipesData, file);
     }
@@ -141,5 +141,5 @@ internal sealed class Pipe : FileKind
 
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
-        => FileOwner.Arm(entry.Pipe.Fown, fd, $"pipe:[{entry.Pipe.PipeId}]");
+        => FileOwner.Arm(context, entry.Pipe.Fown, fd, $"pipe:[{entry.Pipe.PipeId}]");
 }

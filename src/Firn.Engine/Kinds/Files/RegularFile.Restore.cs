@@ -81,7 +81,7 @@ internal sealed partial class RegularFile
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
-        FileOwner.Arm(entry.Reg.Fown, fd, entry.Reg.Name);
+        FileOwner.Arm(context, entry.Reg.Fown, fd, entry.Reg.Name);
         LinkRemap.CleanUp(context, entry);
     }
 

@@ -83,7 +83,7 @@ internal sealed partial class RegularFile : FileKind
             Id = id,
             Flags = (uint)file.Flags,
             Pos = (ulong)file.Info.Position,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Name = name.Path,
             Mode = file.Stat.st_mode,
         };

@@ -111,7 +111,7 @@ internal sealed partial class Terminal
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
-        FileOwner.Arm(entry.Tty.Fown, fd, $"terminal {entry.Tty.TtyInfoId}");
+        FileOwner.Arm(context, entry.Tty.Fown, fd, $"terminal {entry.Tty.TtyInfoId}");
         TtyInfoEntry info = context.Files.State.Get<Pairs>().InfoOf(context, entry.Tty.TtyInfoId);
         if (info.Exclusive)
         {

@@ -70,7 +70,7 @@ internal sealed partial class Terminal : FileKind
     {
         uint infoId = InfoId(file);
         uint pathId = context.Files.NextId();
-        FownEntry owner = FileOwner.Dump(file);
+        FownEntry owner = FileOwner.Dump(context, file);
         context.Images.Add(ImageKind.Files, 0, new FileEntry
         {
             Type = FdTypes.Reg,
@@ -136,7 +136,9 @@ internal sealed partial class Terminal : FileKind
     {
         uint device = SlaveDevice(IndexOf(file));
         DumpedTask? member = context.Tasks.Find(task => !task.IsZombie && (uint)task.Stat.TtyNumber == device);
-        return member is null ? default : ((uint)member.Stat.Session, (uint)Math.Max(0, member.Stat.TerminalProcessGroup));
+        return member is null
+            ? default
+            : ((uint)member.InnerSession, (uint)context.InnerGroup(Math.Max(0, member.Stat.TerminalProcessGroup)));
     }
 
     private static TermiosEntry ToEntry(in Termios2 settings)

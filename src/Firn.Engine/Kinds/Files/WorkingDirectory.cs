@@ -18,7 +18,7 @@ internal sealed class WorkingDirectory : TaskKind
 
     /// <inheritdoc/>
     public override void DumpTask(DumpContext context, DumpedTask task, RemoteBatch batch)
-        => context.Images.Add(ImageKind.Fs, (ulong)task.Pid, task.Fs);
+        => context.Images.Add(ImageKind.Fs, (ulong)task.InnerPid, task.Fs);
 
     // ---- restore
 

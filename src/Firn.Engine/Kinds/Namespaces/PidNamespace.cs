@@ -1,12 +1,17 @@
+using System.Globalization;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
+using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
-/// <summary>A pid namespace. pid_namespaces(7).</summary>
+/// <summary>A pid namespace, whose init is the root of the tree. pid_namespaces(7).</summary>
 internal sealed class PidNamespace : NamespaceKind
 {
     /// <inheritdoc/>
@@ -27,9 +32,73 @@ internal sealed class PidNamespace : NamespaceKind
     // ---- dump
 
     /// <inheritdoc/>
-    public override void Examine(DumpContext context, DumpedNamespace own) => Refuse(context, own);
+    public override void Examine(DumpContext context, DumpedNamespace own)
+    {
+        DumpedTask root = context.Tasks[0];
+        if (root.InnerPid != AddedInit.Pid)
+        {
+            context.Problems.Add(
+                "pid-namespace-part",
+                root.Pid,
+                $"pid namespace {own.Inode}",
+                $"the tree's root is task {root.InnerPid} of it, and not its init",
+                "dump the whole namespace, by the pid of its init, or run firn within it");
+            return;
+        }
+
+        foreach (int pid in ProcessList.Read())
+        {
+            if (context.FindTask(pid) is null && IsIn(pid, own.Inode))
+            {
+                context.Problems.Add(
+                    "pid-namespace-stranger",
+                    pid,
+                    $"pid namespace {own.Inode}",
+                    $"process {pid} is in it, but was started from outside and is not in the tree of its init",
+                    "end it, or wait until it has ended: it would go down with its namespace");
+            }
+        }
+    }
 
     /// <inheritdoc/>
+    /// <remarks>All that there is to save of it are the ids of its tasks.</remarks>
     public override void Dump(DumpContext context, DumpedNamespace own)
-        => throw new InvalidOperationException($"{Name} namespace {own.Inode} was refused, and is dumped all the same");
+    {
+    }
+
+    // ---- restore
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// The namespace goes on to give ids above all that are in use. The file belongs to the namespace of who writes it, and only a task
+    /// within can; tasks that are made with an id of choice do not move it (kernel/pid_namespace.c).
+    /// </remarks>
+    public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
+    {
+        int highest = context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid);
+        RemoteBatch batch = root.Batch;
+        RemoteBuffer text = batch.Text(highest.ToString(CultureInfo.InvariantCulture));
+        Slot fd = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text("/proc/sys/kernel/ns_last_pid"), (int)OpenFlags.O_WRONLY);
+        Slot written = batch.Try(Sysno.write, fd, text, text.Bytes.Length - 1);
+        batch.Try(Sysno.close, fd);
+        batch.Run("last pid");
+        if (written.Result.IsError)
+        {
+            context.Log.LogWarning(
+                "the pid namespace starts to give ids at the lowest again: ns_last_pid was refused: {Errno}", written.Result.Errno);
+        }
+    }
+
+    private static bool IsIn(int pid, ulong inode)
+    {
+        try
+        {
+            return NamespaceIds.Read(pid).Pid == inode;
+        }
+        catch (LinuxException)
+        {
+            // Gone meanwhile, or a kernel thread.
+            return false;
+        }
+    }
 }

@@ -1,12 +1,14 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
+using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
-/// <summary>A uts namespace. uts_namespaces(7).</summary>
+/// <summary>A uts namespace: the names of host and domain. uts_namespaces(7).</summary>
 internal sealed class UtsNamespace : NamespaceKind
 {
     /// <inheritdoc/>
@@ -27,9 +29,20 @@ internal sealed class UtsNamespace : NamespaceKind
     // ---- dump
 
     /// <inheritdoc/>
-    public override void Examine(DumpContext context, DumpedNamespace own) => Refuse(context, own);
+    public override void Dump(DumpContext context, DumpedNamespace own)
+    {
+        using NamespaceVisit visit = own.Visit();
+        Sys.UtsNames(out string node, out string domain).OrThrow("uname");
+        context.Images.Add(ImageKind.Utsns, own.Id, new UtsnsEntry { Nodename = node, Domainname = domain });
+    }
+
+    // ---- restore
 
     /// <inheritdoc/>
-    public override void Dump(DumpContext context, DumpedNamespace own)
-        => throw new InvalidOperationException($"{Name} namespace {own.Inode} was refused, and is dumped all the same");
+    public override void ByController(RestoreContext context, RestoredNamespace own)
+    {
+        var names = context.Images.One<UtsnsEntry>(ImageKind.Utsns, own.Id);
+        Sys.SetHostName(names.Nodename).OrThrow($"sethostname({names.Nodename})");
+        Sys.SetDomainName(names.Domainname).OrThrow($"setdomainname({names.Domainname})");
+    }
 }

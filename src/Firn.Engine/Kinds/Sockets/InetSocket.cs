@@ -95,7 +95,7 @@ internal sealed class InetSocket : FileKind
             DstPort = peer.Port,
             Flags = (uint)file.Flags,
             Backlog = backlog,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
             NsId = file.Owner.Ids.NetNsId,
@@ -255,7 +255,7 @@ internal sealed class InetSocket : FileKind
         => InetOptions.Set(fd, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, entry.Isk.Opts.Reuseaddr ? 1 : 0);
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Isk.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Isk.Fown, fd, fd.ToString());
 
     private static void Bind(Fd socket, InetSkEntry message)
     {

@@ -64,7 +64,7 @@ internal sealed class NetlinkFile : FileKind
             Portid = source.nl_pid,
             DstPortid = destination.nl_pid,
             DstGroup = destination.nl_groups,
-            Fown = FileOwner.Dump(file),
+            Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, SocketFamily.AF_NETLINK),
             NsId = file.Owner.Ids.NetNsId,
         };
@@ -123,7 +123,7 @@ internal sealed class NetlinkFile : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Nlsk.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Nlsk.Fown, fd, fd.ToString());
 
     private static IEnumerable<int> GroupsBeyondAddress(RepeatedField<uint> groups)
         => Enumerable.Range(GroupsInAddress, Math.Max(0, (groups.Count * GroupsInAddress) - GroupsInAddress))

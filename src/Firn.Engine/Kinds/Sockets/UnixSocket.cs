@@ -92,7 +92,7 @@ internal sealed class UnixSocket : FileKind
         SocketTables tables = context.Files.State.Get<SocketTables>();
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
         UnixSkEntry message = entry.Usk = Message(
-            file.Id, info, (uint)file.Flags, FileOwner.Dump(file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
+            file.Id, info, (uint)file.Flags, FileOwner.Dump(context, file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.NsId = file.Owner.Ids.NetNsId;
         if (info is { Type: SocketType.SOCK_DGRAM, PeerInode: null })
         {
@@ -374,7 +374,7 @@ internal sealed class UnixSocket : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(entry.Usk.Fown, fd, fd.ToString());
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Usk.Fown, fd, fd.ToString());
 
     private sealed class ExternalPeers : HashSet<ulong>
     {

@@ -133,7 +133,7 @@ internal sealed class PosixTimers : TaskKind
         };
         if (timer.ToThread)
         {
-            message.NotifyThreadId = timer.Target;
+            message.NotifyThreadId = task.Threads.Find(thread => thread.Tid == timer.Target)?.InnerTid ?? timer.Target;
         }
 
         return message;

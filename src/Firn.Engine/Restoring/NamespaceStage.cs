@@ -1,0 +1,95 @@
+using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Tracing;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>The stage in which the root's own namespaces are made and filled, before there is any open file and any other task.</summary>
+internal static class NamespaceStage
+{
+    // Those that Firn's thread goes into itself to fill them.
+    private const CloneFlags FilledFromWithin = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS;
+
+    /// <summary>Finds out which namespaces the root gets instead of Firn's.</summary>
+    /// <exception cref="CheckpointException">The tree's tasks are in different ones.</exception>
+    public static List<RestoredNamespace> Plan(RestoreOptions options, LoadedImages images, List<RestoredTask> tasks)
+    {
+        List<RestoredNamespace> namespaces = [];
+        TaskKobjIdsEntry dumper = images.One<InventoryEntry>(ImageKind.Inventory).RootIds ?? new TaskKobjIdsEntry();
+        RestoredTask root = tasks[0];
+        foreach (NamespaceKind kind in NamespaceKinds.All)
+        {
+            uint id = kind.GetId(root.Ids);
+            if (tasks.Find(task => !task.IsZombie && kind.GetId(task.Ids) != id) is { } other)
+            {
+                throw new CheckpointException(
+                    $"task {other.Pid} is in another {kind.Name} namespace than the tree's root, and such trees can't be restored yet")
+                {
+                    Phase = "prepare",
+                    Pid = other.Pid,
+                };
+            }
+
+            // 0: of a kernel, or a program, that did not know of this kind.
+            bool isNew = id != 0 && id != kind.GetId(dumper);
+            if (isNew || (kind.Flag == CloneFlags.CLONE_NEWPID && options.NewPidNamespace))
+            {
+                namespaces.Add(new RestoredNamespace { Kind = kind, Id = isNew ? id : 0 });
+            }
+        }
+
+        return namespaces;
+    }
+
+    /// <summary>What comes before the root.</summary>
+    public static void Prepare(RestoreContext context)
+        => context.Namespaces.ForEach(own => own.Kind.BeforeRoot(context, own));
+
+    /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
+    public static CloneFlags MadeByClone(RestoreContext context)
+        => context.Namespaces.Where(own => own.Kind.IsMadeByClone && own.Joined is null)
+            .Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
+
+    /// <summary>What comes before the root executes.</summary>
+    public static void BeforeExec(RestoreContext context, int root)
+        => context.Namespaces.ForEach(own => own.Kind.BeforeExec(context, own, root));
+
+    /// <summary>Joins, makes and fills the namespaces.</summary>
+    public static void Fill(RestoreContext context, Remote first)
+    {
+        foreach (RestoredNamespace own in context.Namespaces.Where(own => own.Joined is not null))
+        {
+            first.Batch.Call(Sysno.setns, own.Joined!.Number, (int)own.Kind.Flag);
+            first.Batch.Run($"join the {own.Kind.Name} namespace");
+        }
+
+        using Fd pidFd = OpenFirst(first);
+        foreach (RestoredNamespace own in context.Namespaces)
+        {
+            own.Kind.InRoot(context, own, first);
+            using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
+            own.Kind.ByController(context, own);
+        }
+    }
+
+    /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>
+    public static NamespaceVisit Visit(RestoreContext context, Remote first)
+    {
+        using Fd pidFd = OpenFirst(first);
+        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & (FilledFromWithin | CloneFlags.CLONE_NEWNS));
+    }
+
+    /// <summary>What comes when all tasks have their state.</summary>
+    public static void Finish(RestoreContext context, Remote first)
+        => context.Namespaces.ForEach(own => own.Kind.Finish(context, own, first));
+
+    private static CloneFlags OwnFlags(RestoreContext context)
+        => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
+
+    private static Fd OpenFirst(Remote first)
+        => new(Sys.PidfdOpen(first.Tracee.Tid).OrThrow($"pidfd_open({first.Tracee.Tid})").Int32);
+}
