@@ -57,6 +57,8 @@ internal sealed class Invocation
 
     public string? PidFile { get; set; }
 
+    public string? Root { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -104,6 +106,7 @@ internal sealed class Invocation
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
         SkipFileCheck = SkipFileCheck,
         InheritFd = InheritFd,
+        Root = Root,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
     };

@@ -6,9 +6,10 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 
 /// <summary>The order in which a mount tree is made. Nothing here asks the kernel.</summary>
 /// <remarks>
-/// All file systems first, then bind mounts, while nothing covers what they are of; then children onto their parents, what is deepest
-/// first; all of it mounted nowhere. Only then does the tree become the root, and last comes propagation: a new mount on a shared parent
-/// would appear elsewhere too, and pivot_root(2) refuses a shared root.
+/// All file systems first, then bind mounts, while nothing covers what they are of; both mounted nowhere. Then the root is mounted, over
+/// the old one, and children onto their parents, of siblings the deepest first. (Onto what Firn has opened, a task may mount nothing as
+/// long as it is mounted nowhere; fs/namespace.c, check_anonymous_mnt().) Propagation comes last: a new mount on a shared parent would
+/// appear elsewhere too, and pivot_root(2) refuses a shared root.
 /// </remarks>
 internal sealed class MountPlan
 {
@@ -117,13 +118,10 @@ internal sealed class MountPlan
         assembly.Add(new SetAttributes(ProcHandle, OfProc));
         assembly.AddRange(nodes.Select(node => new SetAttributes(handles[node], MountText.Attributes(node.Flags))));
 
-        // Children are complete before they are mounted: from the last one up.
-        for (int i = nodes.Count - 1; i >= 0; i--)
+        assembly.Add(new MountRoot(handles[nodes[0]]));
+        foreach (MountNode node in nodes)
         {
-            foreach (MountNode child in nodes[i].Children)
-            {
-                assembly.Add(new Attach(handles[child], handles[nodes[i]], child.PlaceInParent));
-            }
+            assembly.AddRange(node.Children.Select(child => new Attach(handles[child], handles[node], child.PlaceInParent)));
         }
 
         assembly.Add(new EnterRoot(handles[nodes[0]]));
@@ -151,7 +149,9 @@ internal sealed class MountPlan
         }
         else if (Host(nodes, node) is { } host && taken.TryGetValue(host, out int hostHandle))
         {
-            handles.Add(node, Copy(hostHandle, PathText.Below(entry.Root, host.Entry.Root)!));
+            int handle = NewHandle();
+            outsiders.Add(new CopyTree(hostHandle, PathText.Below(entry.Root, host.Entry.Root)!, handle));
+            handles.Add(node, handle);
         }
         else
         {

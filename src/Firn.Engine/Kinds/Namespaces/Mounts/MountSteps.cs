@@ -37,7 +37,10 @@ internal sealed record SetAttributes(int Mount, MountAttributes Attributes) : Mo
 /// <summary>Mounts a tree on another: on its root, if the path is empty.</summary>
 internal sealed record Attach(int Mount, int Parent, string Path) : MountStep;
 
-/// <summary>Makes a tree the root of the namespace.</summary>
+/// <summary>Mounts a tree over the old root.</summary>
+internal sealed record MountRoot(int Mount) : MountStep;
+
+/// <summary>Makes what was mounted over the old root the only one.</summary>
 internal sealed record EnterRoot(int Mount) : MountStep;
 
 /// <summary>Makes a mount a member of the group of another, and a slave of that one's master.</summary>

@@ -7,10 +7,10 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
 
-/// <summary>Makes a mount tree as planned: by the root task itself, mounted nowhere, and then all at once its namespace's.</summary>
+/// <summary>Makes a mount tree as planned: by the root task itself, in one batch, or in two where there is content to be put in.</summary>
 /// <remarks>
-/// The task makes the file systems, so that they belong to its namespaces. open_tree(2), fsopen(2), fsmount(2), move_mount(2),
-/// mount_setattr(2), pivot_root(2). Attaching to what is mounted nowhere takes Linux 6.15.
+/// The task makes the file systems, so that they belong to its namespaces; Firn opens what lies outside. open_tree(2), fsopen(2),
+/// fsmount(2), move_mount(2), mount_setattr(2), pivot_root(2). To copy what is mounted nowhere takes Linux 6.15.
 /// </remarks>
 internal sealed class MountTree : IDisposable
 {
@@ -56,7 +56,7 @@ internal sealed class MountTree : IDisposable
         var tree = new MountTree(context, plan);
         try
         {
-            foreach (TakeOutside step in plan.Outsiders.Cast<TakeOutside>())
+            foreach (MountStep step in plan.Outsiders)
             {
                 tree.Open(step);
             }
@@ -123,31 +123,50 @@ internal sealed class MountTree : IDisposable
         Proc?.Dispose();
     }
 
-    private void Open(TakeOutside step)
+    private void Open(MountStep step)
     {
-        SysResult opened = Sys.OpenTree(At.AT_FDCWD, step.Path, MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC);
+        switch (step)
+        {
+            case TakeOutside take:
+                Keep(take.Handle, At.AT_FDCWD, take.Path, take, MountFlags.MS_PRIVATE);
+                if (take.Group >= 0)
+                {
+                    Keep(take.Group, At.AT_FDCWD, take.Path, take, MountFlags.None);
+                }
+
+                break;
+            case CopyTree copy:
+                Keep(copy.To, numbers[copy.From], copy.Path, null, MountFlags.MS_PRIVATE);
+                break;
+        }
+    }
+
+    private void Keep(int handle, int directory, string path, TakeOutside? step, MountFlags propagation)
+    {
+        const int Flags = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC | At.AT_EMPTY_PATH;
+        SysResult opened = Sys.OpenTree(directory, path, Flags);
         if (opened.IsError)
         {
-            string what = step.MountPoint == "/" ? "the root (--root)" : $"mount {step.MountPoint}, external,";
+            (string what, string option) = step switch
+            {
+                null => ("a bind mount", "another directory with --root or --external mnt[KEY]:PATH"),
+                { MountPoint: "/" } => ("the root (--root)", "another directory with --root"),
+                _ => ($"mount {step.MountPoint}, external,", "another path with --external mnt[KEY]:PATH"),
+            };
             throw new CheckpointException(
-                $"{what} is to be {step.Path}, which can't be opened: {opened.Errno} ({ErrnoText.Describe(opened.Errno)}); put it there, or "
-                    + (step.MountPoint == "/" ? "name another directory with --root" : "name another path with --external mnt[KEY]:PATH"))
+                $"{what} is to be {path}, which can't be opened: {opened.Errno} ({ErrnoText.Describe(opened.Errno)}); put it there, or name "
+                    + option)
             { Phase = "prepare", Errno = opened.Errno };
         }
 
         Fd tree = context.Files.MoveToRegion(new Fd(opened.Int32));
-        outside.Add(step.Handle, tree);
-        numbers[step.Handle] = tree.Number;
-        if (step.Group >= 0)
+        outside.Add(handle, tree);
+        numbers[handle] = tree.Number;
+        if (propagation != MountFlags.None)
         {
-            Fd group = context.Files.MoveToRegion(new Fd(
-                Sys.OpenTree(At.AT_FDCWD, step.Path, MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC).OrThrow(step.Path).Int32));
-            outside.Add(step.Group, group);
-            numbers[step.Group] = group.Number;
+            MountAttr attributes = new() { propagation = (ulong)propagation };
+            Sys.MountSetAttr(tree.Number, attributes).OrThrow($"mount_setattr({path}, {propagation})");
         }
-
-        MountAttr attributes = new() { propagation = (ulong)MountFlags.MS_PRIVATE };
-        Sys.MountSetAttr(tree.Number, attributes).OrThrow($"mount_setattr({step.Path}, MS_PRIVATE)");
     }
 
     private void QueueStep(RemoteBatch batch, MountStep step)
@@ -188,6 +207,17 @@ internal sealed class MountTree : IDisposable
                     Handle(attach.Parent),
                     batch.Text(attach.Path),
                     MountCall.MOVE_MOUNT_F_EMPTY_PATH | (attach.Path.Length == 0 ? MountCall.MOVE_MOUNT_T_EMPTY_PATH : 0));
+                break;
+            case MountRoot mount:
+                Queue(
+                    batch,
+                    "the root",
+                    Sysno.move_mount,
+                    Handle(mount.Mount),
+                    batch.Text(string.Empty),
+                    At.AT_FDCWD,
+                    batch.Text("/"),
+                    MountCall.MOVE_MOUNT_F_EMPTY_PATH);
                 break;
             case EnterRoot enter:
                 QueueRoot(batch, enter.Mount);
@@ -322,18 +352,15 @@ internal sealed class MountTree : IDisposable
             batch.Data(attributes),
             System.Runtime.CompilerServices.Unsafe.SizeOf<MountAttr>());
 
-    // The new root over the old one, then both exchanged by pivot_root(2) with the same directory twice, and the old one taken off.
+    // Both are exchanged by pivot_root(2) with the same directory twice, and the old one, on top now, is taken off.
     private void QueueRoot(RemoteBatch batch, int mount)
     {
         const string What = "the root";
-        RemoteBuffer empty = batch.Text(string.Empty);
-        RemoteBuffer slash = batch.Text("/");
         RemoteBuffer dot = batch.Text(".");
-        Queue(batch, What, Sysno.move_mount, Handle(mount), empty, At.AT_FDCWD, slash, MountCall.MOVE_MOUNT_F_EMPTY_PATH);
         Queue(batch, What, Sysno.fchdir, Handle(mount));
         Queue(batch, What, Sysno.pivot_root, dot, dot);
         Queue(batch, What, Sysno.umount2, dot, MountCall.MNT_DETACH);
-        Queue(batch, What, Sysno.chdir, slash);
+        Queue(batch, What, Sysno.chdir, batch.Text("/"));
     }
 
     private Slot Queue(
