@@ -152,13 +152,13 @@ internal sealed partial class MountNamespace : NamespaceKind
             }
         }
 
-        foreach (MountNode node in ContentMounts(view).Where(node => view.Covered.Contains(node.Entry.MntId) && !isHostsUser))
+        foreach (MountNode node in ContentMounts(view).Where(node => IsHidden(view, node) && !isHostsUser))
         {
             context.Problems.Add(
                 "mount-covered",
                 pid,
                 $"mount {node.Entry.Mountpoint} (tmpfs)",
-                "another mount covers it, so that its content can't be read from outside of the tree's user namespace",
+                "other mounts cover it, so that its content can't be read from outside of the tree's user namespace",
                 "unmount what covers it");
         }
     }
@@ -211,26 +211,30 @@ internal sealed partial class MountNamespace : NamespaceKind
             .Where(node => !node.IsExternal && node.Entry.Root == "/" && FileSystems.Treat(node.Type) == Treatment.Content
                 && MountPlan.IsMadeAnew(view.Nodes, node))
             .GroupBy(node => node.Entry.RootDev)
-            .Select(group => group.OrderBy(node => view.Covered.Contains(node.Entry.MntId)).First());
+            .Select(group => group.OrderBy(node => IsHidden(view, node)).First());
 
-    // Copies of the mounts alone: nothing is mounted on them, and they are mounted nowhere themselves.
+    // An unbindable mount can't be copied by itself, and what is mounted on it covers its files.
+    private static bool IsHidden(MountView view, MountNode node)
+        => view.Covered.Contains(node.Entry.MntId) || (node.Children.Count > 0 && (node.Flags & MountFlags.MS_UNBINDABLE) != 0);
+
+    // Where something is mounted on one, a copy of it alone, which is mounted nowhere itself.
     private static void OpenContents(DumpedNamespace own, MountView view, List<(uint Device, Fd Mount)> contents)
     {
-        List<MountNode> wanted = [.. ContentMounts(view)];
+        const int Copy = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC;
+        ILookup<bool, MountNode> wanted = ContentMounts(view).ToLookup(node => IsHidden(view, node));
         using (own.Visit())
         {
-            foreach (MountNode node in wanted.Where(node => !view.Covered.Contains(node.Entry.MntId)))
+            foreach (MountNode node in wanted[false])
             {
-                const int Flags = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC;
                 string path = node.Entry.Mountpoint;
-                contents.Add((
-                    node.Entry.RootDev, new Fd(Sys.OpenTree(At.AT_FDCWD, path, Flags).OrThrow($"open_tree({path}, CLONE)").Int32)));
+                int flags = node.Children.Count > 0 ? Copy : MountCall.OPEN_TREE_CLOEXEC;
+                contents.Add((node.Entry.RootDev, new Fd(Sys.OpenTree(At.AT_FDCWD, path, flags).OrThrow($"open_tree({path})").Int32)));
             }
         }
 
-        if (wanted.Exists(node => view.Covered.Contains(node.Entry.MntId)))
+        if (wanted[true].Any())
         {
-            contents.AddRange(CoveredMounts.Open(own, view, [.. wanted.Where(node => view.Covered.Contains(node.Entry.MntId))]));
+            contents.AddRange(CoveredMounts.Open(own, view, [.. wanted[true]]));
         }
     }
 }
