@@ -1,5 +1,6 @@
 using Firn.Engine;
 using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Cli;
 
@@ -51,6 +52,10 @@ internal sealed class Invocation
 
     public bool SkipFileCheck { get; set; }
 
+    public bool NewPidNamespace { get; set; }
+
+    public CloneFlags EmptyNamespaces { get; set; }
+
     public long GhostLimit { get; set; } = 1 << 20;
 
     public int TimeoutSeconds { get; set; } = 10;
@@ -91,6 +96,7 @@ internal sealed class Invocation
         GhostLimit = GhostLimit,
         TcpEstablished = TcpEstablished,
         ExternalUnixSockets = ExternalUnixSockets,
+        EmptyNamespaces = EmptyNamespaces,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
     };
@@ -105,6 +111,8 @@ internal sealed class Invocation
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
         SkipFileCheck = SkipFileCheck,
+        NewPidNamespace = NewPidNamespace,
+        EmptyNamespaces = EmptyNamespaces,
         InheritFd = InheritFd,
         Root = Root,
         External = External,

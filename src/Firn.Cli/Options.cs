@@ -1,5 +1,6 @@
 using System.Globalization;
 using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Cli;
 
@@ -61,6 +62,11 @@ internal static class Options
         Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo, "LEVEL",
             "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything; -vv is one more than -v", Verbosity),
         Switch("display-stats", '\0', Verbs.Dump | Verbs.Restore, "print the account at the end; Firn always does", null, Support.Accepted),
+        Value("empty-ns", '\0', Verbs.Dump | Verbs.Restore, "NAME",
+            "don't save or fill this namespace of the tree's own: `net`, the only one that can be left", EmptyNamespace),
+        Own("new-pid-namespace", '\0', Verbs.Restore,
+            "restore a tree without a pid namespace of its own into a new one, so that no pid can be taken",
+            (to, _) => to.NewPidNamespace = true),
         Own("json", '\0', Verbs.Dump | Verbs.Restore | Verbs.Check,
             "print the answer as JSON on standard output", (to, _) => to.Json = true),
         Flag("help", 'h', Verbs.All, "print this help", (to, _) => to.Help = true),
@@ -114,7 +120,7 @@ internal static class Options
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet(
-            "join-ns", ArgumentRule.Required, 'J'), NotYet("empty-ns", ArgumentRule.Required),
+            "join-ns", ArgumentRule.Required, 'J'),
         NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
         NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet(
             "cgroup-props-file", ArgumentRule.Required),
@@ -231,6 +237,11 @@ internal static class Options
 
         to.InheritFd[text[(end + 2)..]] = Number(text[3..end]);
     }
+
+    private static void EmptyNamespace(Invocation to, string name)
+        => to.EmptyNamespaces |= name == "net"
+            ? CloneFlags.CLONE_NEWNET
+            : throw new UsageException($"`{name}` is no namespace that can be left empty: only `net` can");
 
     private static void IgnoreCgroups(Invocation to, string? mode)
     {

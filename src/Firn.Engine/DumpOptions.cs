@@ -1,3 +1,5 @@
+using Firn.Linux.Abi;
+
 namespace Firn.Engine;
 
 /// <summary>What a dump is asked to do. Named after CRIU's long options.</summary>
@@ -35,6 +37,12 @@ public sealed record DumpOptions
 
     /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
     public IReadOnlyList<string> External { get; init; } = [];
+
+    /// <summary>
+    /// Namespaces of the tree's own whose content isn't saved, as somebody else fills them at the restore (`--empty-ns`): CLONE_NEWNET or
+    /// none.
+    /// </summary>
+    public CloneFlags EmptyNamespaces { get; init; }
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;

@@ -1,3 +1,5 @@
+using Firn.Linux.Abi;
+
 namespace Firn.Engine;
 
 /// <summary>What a restore is asked to do. Named after CRIU's long options.</summary>
@@ -40,6 +42,11 @@ public sealed record RestoreOptions
 
     /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
     public IReadOnlyList<string> External { get; init; } = [];
+
+    /// <summary>
+    /// Namespaces of the tree's own that are made, and left empty for somebody else to fill (`--empty-ns`): CLONE_NEWNET or none.
+    /// </summary>
+    public CloneFlags EmptyNamespaces { get; init; }
 
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;

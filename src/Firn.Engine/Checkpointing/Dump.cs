@@ -5,6 +5,7 @@ using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
+using Firn.Linux.Abi;
 using Firn.Tracing;
 
 namespace Firn.Engine.Checkpointing;
@@ -26,7 +27,11 @@ internal static class Dump
             dumped.Withdraw();
             Enter(tree);
             DumpTasks(context);
-            context.Files.Dump(context);
+            using (VisitNetwork(context))
+            {
+                context.Files.Dump(context);
+            }
+
             foreach (DumpedNamespace own in context.OwnNamespaces)
             {
                 own.Kind.Dump(context, own);
@@ -64,9 +69,20 @@ internal static class Dump
             }
         }
 
-        context.Files.Collect(context);
+        using (VisitNetwork(context))
+        {
+            context.Files.Collect(context);
+        }
+
         MemoryDump.Collect(context);
         return context;
+    }
+
+    // Tables of sockets, and names of interfaces, are those of the namespace that asks.
+    private static NamespaceVisit? VisitNetwork(DumpContext context)
+    {
+        DumpedNamespace network = context.Namespace(CloneFlags.CLONE_NEWNET);
+        return network.IsFirns ? null : network.Visit();
     }
 
     // Each task after its parent and before its next sibling: the order of CRIU's pstree.img.

@@ -78,9 +78,13 @@ internal static class NamespaceStage
 
     /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>
     public static NamespaceVisit Visit(RestoreContext context, Remote first)
+        => Visit(context, first, FilledFromWithin | CloneFlags.CLONE_NEWNS);
+
+    /// <summary>Goes into some namespaces of the root, of those that are its own.</summary>
+    public static NamespaceVisit Visit(RestoreContext context, Remote first, CloneFlags which)
     {
         using Fd pidFd = OpenFirst(first);
-        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & (FilledFromWithin | CloneFlags.CLONE_NEWNS));
+        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & which);
     }
 
     /// <summary>What comes when all tasks have their state.</summary>

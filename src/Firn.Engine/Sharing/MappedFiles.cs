@@ -29,7 +29,7 @@ internal sealed class MappedFiles : IDisposable
 
         if (!opened.TryGetValue((id, writable), out Fd? fd))
         {
-            fd = context.Files.MoveToRegion(Sys.Open($"/proc/self/fd/{file.Number}", writable ? OpenFlags.O_RDWR : OpenFlags.O_RDONLY));
+            fd = context.Files.MoveToRegion(Sys.Open(NamespaceVisit.PathOf(file.Number), writable ? OpenFlags.O_RDWR : OpenFlags.O_RDONLY));
             opened.Add((id, writable), fd);
         }
 

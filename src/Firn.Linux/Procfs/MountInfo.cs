@@ -67,7 +67,7 @@ public static class MountInfo
     /// <summary>Reads the mounts that the calling thread sees, wherever it is visiting.</summary>
     /// <exception cref="LinuxException">It can't be read.</exception>
     /// <exception cref="FormatException">The kernel writes something unknown.</exception>
-    public static List<MountEntry> ReadOwn() => Parse(ProcFile.Read(NamespaceVisit.OwnProc + "thread-self/mountinfo"));
+    public static List<MountEntry> ReadOwn() => Parse(ProcFile.Read("/proc/thread-self/mountinfo"));
 
     /// <summary>Parses the text of mountinfo.</summary>
     /// <exception cref="FormatException">It is not such a text.</exception>

@@ -22,7 +22,7 @@ public sealed record NamespaceIds(
     /// <exception cref="LinuxException">They can't be read: ENOENT if the process is gone, EACCES if it may not be traced.</exception>
     public static NamespaceIds Read(int pid)
     {
-        string directory = $"/proc/{pid}/ns/";
+        string directory = $"{NamespaceVisit.OwnProc}{pid}/ns/";
 
         // This one every kernel has: if even it can't be read, the process is what is missing.
         ulong mount = ReadOne(directory + "mnt", out SysResult result);

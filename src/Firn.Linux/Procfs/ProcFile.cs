@@ -22,7 +22,7 @@ internal static class ProcFile
     public static SysResult TryRead(string path, out ReadOnlySpan<byte> text)
     {
         byte[] bytes = buffer ?? new byte[FirstSize];
-        SysResult result = Sys.ReadFile(path, ref bytes);
+        SysResult result = Sys.ReadFile(Own(path), ref bytes);
         buffer = bytes;
         text = result.IsError ? default : bytes.AsSpan(0, result.Int32);
         return result;
@@ -31,7 +31,7 @@ internal static class ProcFile
     /// <summary>Reads all the names of a directory that are numbers, in the kernel's order; gives their count or -errno.</summary>
     public static SysResult TryReadNumbers(string path, List<int> numbers)
     {
-        SysResult opened = Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0);
+        SysResult opened = Sys.OpenAt(At.AT_FDCWD, Own(path), OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0);
         if (opened.IsError)
         {
             return opened;
@@ -54,6 +54,14 @@ internal static class ProcFile
 
             ParseNumbers(bytes.AsSpan(0, read.Int32), numbers);
         }
+    }
+
+    /// <summary>A path of /proc as Firn sees it, also while the thread is elsewhere (<see cref="NamespaceVisit"/>).</summary>
+    public static string Own(string path)
+    {
+        const string Proc = "/proc";
+        string rest = path[Proc.Length..].TrimStart('/');
+        return NamespaceVisit.OwnProc.Length > 0 ? path : rest.Length == 0 ? "." : rest;
     }
 
     /// <summary>Adds the names that are numbers from a run of struct linux_dirent64 (getdents64(2)).</summary>

@@ -37,7 +37,7 @@ public static class FdList
     /// <exception cref="LinuxException">It can't be read: ENOENT if it is closed.</exception>
     public static string ReadLink(int pid, int fd)
     {
-        string path = $"/proc/{pid}/fd/{fd}";
+        string path = $"{NamespaceVisit.OwnProc}{pid}/fd/{fd}";
         string? link = Sys.ReadLink(path, out Abi.Errno errno);
         return link ?? throw new LinuxException($"readlink({path})", errno);
     }

@@ -172,7 +172,7 @@ internal sealed class InotifyFile : FileKind
         }
 
         using Fd target = OpenTarget(context, watch);
-        return Sys.InotifyAddWatch(fd.Number, $"/proc/self/fd/{target.Number}", watch.Mask);
+        return Sys.InotifyAddWatch(fd.Number, NamespaceVisit.PathOf(target.Number), watch.Mask);
     }
 
     private static Fd OpenTarget(RestoreContext context, InotifyWdEntry watch)

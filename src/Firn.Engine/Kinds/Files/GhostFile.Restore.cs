@@ -47,7 +47,7 @@ internal static partial class GhostFile
         }
 
         // Through the magic link, where O_NOFOLLOW would stop.
-        return Sys.Open($"/proc/self/fd/{inode.Number}", flags & ~OpenFlags.O_NOFOLLOW);
+        return Sys.Open(NamespaceVisit.PathOf(inode.Number), flags & ~OpenFlags.O_NOFOLLOW);
     }
 
     private static Fd Make(
@@ -59,7 +59,7 @@ internal static partial class GhostFile
         if (type == InodeMode.S_IFREG && TryMakeTemporary(ghost, image, file) is { } made)
         {
             temporary = made;
-            return Sys.Open($"/proc/self/fd/{made.Number}", OpenFlags.O_PATH);
+            return Sys.Open(NamespaceVisit.PathOf(made.Number), OpenFlags.O_PATH);
         }
 
         string path = Create(file.Name, ghost, id);

@@ -54,7 +54,7 @@ internal sealed class MemfdFile : FileKind
     {
         MemfdFileEntry file = entry.Memfd;
         Fd inode = context.Files.State.Get<MemfdObjects>().Get(file.InodeId);
-        Fd fd = Sys.Open($"/proc/self/fd/{inode.Number}", (OpenFlags)file.Flags & ~OpenFlags.O_ASYNC);
+        Fd fd = Sys.Open(NamespaceVisit.PathOf(inode.Number), (OpenFlags)file.Flags & ~OpenFlags.O_ASYNC);
         if (file.Pos != 0)
         {
             Sys.Lseek(fd.Number, (long)file.Pos, Seek.SEEK_SET).OrThrow($"lseek(memfd {file.InodeId}, {file.Pos})");

@@ -131,7 +131,7 @@ internal sealed class Pipe : FileKind
     {
         OpenFlags flags = (OpenFlags)pipe.Flags & (OpenFlags.O_ACCMODE | (FileOwner.Settable & ~OpenFlags.O_ASYNC));
         int opened = Sys.OpenAt(
-            At.AT_FDCWD, $"/proc/self/fd/{end}", flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32;
+            At.AT_FDCWD, NamespaceVisit.PathOf(end), flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32;
         return new Fd(opened);
     }
 

@@ -112,7 +112,7 @@ internal sealed partial class RegularFile
 
         if (file.BuildId.Count > 0)
         {
-            using Fd content = Sys.Open($"/proc/self/fd/{fd.Number}", OpenFlags.O_RDONLY);
+            using Fd content = Sys.Open(NamespaceVisit.PathOf(fd.Number), OpenFlags.O_RDONLY);
             if (!BuildId.Read(content.Number).AsSpan().SequenceEqual(file.BuildId.ToArray()))
             {
                 throw Changed(file, "has another build id: it is another program or library of the same size", Remedy);

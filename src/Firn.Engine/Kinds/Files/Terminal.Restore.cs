@@ -124,7 +124,7 @@ internal sealed partial class Terminal
     {
         if (context.Options.InheritFd.TryGetValue(ExternalKey(info.Rdev, info.Dev), out int inherited))
         {
-            return Sys.Open($"/proc/self/fd/{inherited}", flags);
+            return Sys.Open(NamespaceVisit.PathOf(inherited), flags);
         }
 
         if (!context.Options.ShellJob)
@@ -142,7 +142,7 @@ internal sealed partial class Terminal
         return Sys.TerminalGet(0, out _).IsError
             ? throw new CheckpointException(
                 $"restore: --shell-job puts the caller's terminal in place of pts {info.Pty?.Index}, but standard input is none")
-            : Sys.Open("/proc/self/fd/0", flags);
+            : Sys.Open(NamespaceVisit.PathOf(0), flags);
     }
 
     private static void RestoreSettings(int fd, TtyInfoEntry info)

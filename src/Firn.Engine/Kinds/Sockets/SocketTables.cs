@@ -7,8 +7,8 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Sockets;
 
-/// <summary>What the kernel's lists say of the sockets of Firn's own network namespace, asked for once for a dump.</summary>
-/// <remarks>sock_diag(7).</remarks>
+/// <summary>What the kernel's lists say of the sockets of the tree's network namespace, asked for once for a dump.</summary>
+/// <remarks>The thread is in that namespace while files are looked at and dumped. sock_diag(7).</remarks>
 internal sealed class SocketTables
 {
     private Dictionary<ulong, UnixSocketInfo>? unix;
@@ -80,10 +80,10 @@ internal sealed class SocketTables
         return listenerOf.GetValueOrDefault(client);
     }
 
-    /// <summary>Refuses a socket that doesn't live in Firn's own network namespace.</summary>
+    /// <summary>Refuses a socket that doesn't live in the tree's network namespace.</summary>
     public static bool IsInOwnNamespace(DumpContext context, OpenFile file)
     {
-        ulong own = NamespaceIds.Read(Sys.GetPid()).Network;
+        ulong own = context.Namespace(CloneFlags.CLONE_NEWNET).Inode;
         SysResult result = Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCGSKNS);
         if (result.IsError)
         {
@@ -99,7 +99,8 @@ internal sealed class SocketTables
 
         context.Problems.Add(
             "socket-namespace", file.Owner.Pid, $"fd {file.Number}: socket of the network namespace {stat.st_ino}",
-            "Firn saves sockets of its own network namespace only", "run the dump inside that namespace, with nsenter --net");
+            "sockets of another network namespace than that of the tree's root can't be saved yet",
+            "let the program close it before the dump");
         return false;
     }
 }

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Files;
+using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -59,6 +59,17 @@ internal sealed class MountView : IDisposable
     /// <summary>Joins the mounts, once it is known which are external.</summary>
     /// <exception cref="FormatException">They are no tree.</exception>
     public void Join() => Nodes = MountNode.Build(Entries);
+
+    /// <summary>The mount that a file is on, for its entry; -1 where mounts aren't saved.</summary>
+    public int MountOf(OpenFile file)
+    {
+        if (!IsOwn || file.IsDescriptor)
+        {
+            return IsOwn ? file.Info.MountId : -1;
+        }
+
+        return Sys.StatxAt(At.AT_FDCWD, file.ProcPath, 0, StatxMask.STATX_MNT_ID, out Statx stat).IsError ? -1 : (int)stat.stx_mnt_id;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => root?.Dispose();
