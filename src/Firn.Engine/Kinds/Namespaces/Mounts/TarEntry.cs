@@ -35,7 +35,9 @@ internal sealed class TarEntry
     /// <summary>Its extended attributes.</summary>
     public IReadOnlyList<(string Name, byte[] Value)> Attributes { get; init; } = [];
 
-    /// <summary>The parts of a file that are no holes, in order.</summary>
+    /// <summary>
+    /// The parts of a file that are no holes, in order. But for its end they lie at multiples of 512: file systems know no smaller holes.
+    /// </summary>
     public IReadOnlyList<(long Start, long End)> Data { get; init; } = [];
 
     /// <summary>The type bits of the mode.</summary>
