@@ -76,6 +76,8 @@ internal sealed class Invocation
 
     public string? CgroupYard { get; set; }
 
+    public string? Root { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -136,6 +138,7 @@ internal sealed class Invocation
         NewPidNamespace = NewPidNamespace,
         EmptyNamespaces = EmptyNamespaces,
         InheritFd = InheritFd,
+        Root = Root,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
     };

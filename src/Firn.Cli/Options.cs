@@ -47,6 +47,8 @@ internal static class Options
             "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
         Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
             "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
+        Value("root", 'r', Verbs.Dump | Verbs.Restore, "DIR",
+            "where the root of a tree with mounts of its own lies (default: /)", (to, text) => to.Root = Path.GetFullPath(text)),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
@@ -135,7 +137,7 @@ internal static class Options
         NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet(
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
-        NotYet("root", ArgumentRule.Required, 'r'), NotYet(
+        NotYet(
             "join-ns", ArgumentRule.Required, 'J'),
         NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(

@@ -40,6 +40,9 @@ public sealed record RestoreOptions
     /// <summary>Descriptors handed in from outside (`--inherit-fd`): key to descriptor.</summary>
     public IReadOnlyDictionary<string, int> InheritFd { get; init; } = new Dictionary<string, int>();
 
+    /// <summary>Where the root of the tree's own mount namespace lies (`--root`); null for Firn's own root.</summary>
+    public string? Root { get; init; }
+
     /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
     public IReadOnlyList<string> External { get; init; } = [];
 
