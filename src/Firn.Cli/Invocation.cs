@@ -1,4 +1,5 @@
 using Firn.Engine;
+using Firn.Engine.Hooks;
 using Firn.Linux;
 
 namespace Firn.Cli;
@@ -57,7 +58,17 @@ internal sealed class Invocation
 
     public string? PidFile { get; set; }
 
-    public List<string> External { get; } = [];
+    public List<ExternalResource> External { get; } = [];
+
+    /// <summary>Whether `-M auto` was given.</summary>
+    public bool FindsMounts { get; set; }
+
+    /// <summary>The flags of `mnt[]` that go with it.</summary>
+    public string MountFlags { get; set; } = string.Empty;
+
+    public bool OrphanTerminals { get; set; }
+
+    public List<string> ActionScripts { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
 
@@ -77,7 +88,11 @@ internal sealed class Invocation
     /// <summary>The directory of logs, pid files and statistics.</summary>
     public string WorkPath => Path.GetFullPath(WorkDirectory ?? ImagesDirectory);
 
-    public DumpOptions ToDumpOptions() => new()
+    private ExternalResources AllExternal
+        => new(FindsMounts ? External.Append(new ExternalResource("mnt", string.Empty, MountFlags)) : External);
+
+    /// <param name="scriptOutput">The descriptor for what action scripts print.</param>
+    public DumpOptions ToDumpOptions(int scriptOutput = 2) => new()
     {
         Tree = Tree,
         ImagesDirectory = Path.GetFullPath(ImagesDirectory),
@@ -89,11 +104,14 @@ internal sealed class Invocation
         GhostLimit = GhostLimit,
         TcpEstablished = TcpEstablished,
         ExternalUnixSockets = ExternalUnixSockets,
-        External = External,
+        External = AllExternal,
+        OrphanTerminals = OrphanTerminals,
+        Hooks = [.. ActionScripts.Select(script => new ActionScript(script, scriptOutput))],
         TimeoutSeconds = TimeoutSeconds,
     };
 
-    public RestoreOptions ToRestoreOptions() => new()
+    /// <inheritdoc cref="ToDumpOptions"/>
+    public RestoreOptions ToRestoreOptions(int scriptOutput = 2) => new()
     {
         ImagesDirectory = Path.GetFullPath(ImagesDirectory),
         Detached = Detached,
@@ -104,7 +122,9 @@ internal sealed class Invocation
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
         SkipFileCheck = SkipFileCheck,
         InheritFd = InheritFd,
-        External = External,
+        External = AllExternal,
+        OrphanTerminals = OrphanTerminals,
+        Hooks = [.. ActionScripts.Select(script => new ActionScript(script, scriptOutput))],
         TimeoutSeconds = TimeoutSeconds,
     };
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Firn.Engine;
 using Firn.Linux;
 
 namespace Firn.Cli;
@@ -44,7 +45,17 @@ internal static class Options
         Optional(
             "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
         Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
-            "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
+            "a resource that is somebody else's business", (to, text) => to.External.Add(External(text))),
+        Value("ext-mount-map", 'M', Verbs.Dump | Verbs.Restore, "KEY:VALUE",
+            "as --external mnt[KEY]:VALUE; `auto` as mnt[]", MapMount),
+        Switch("enable-external-sharing", '\0', Verbs.None, "with `-M auto`, mounts that share with the outside too",
+            (to, on) => AllowMounts(to, on, 's')),
+        Switch("enable-external-masters", '\0', Verbs.None, "with `-M auto`, mounts that have a master outside too",
+            (to, on) => AllowMounts(to, on, 'm')),
+        Switch("orphan-pts-master", '\0', Verbs.Dump | Verbs.Restore,
+            "accept terminals of programs outside; their masters are offered to a container engine", (to, on) => to.OrphanTerminals = on),
+        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "FILE",
+            "start FILE at each moment of a dump or restore; it can stop it by its exit status", (to, text) => to.ActionScripts.Add(text)),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
@@ -91,8 +102,6 @@ internal static class Options
         Accepted("ghost-fiemap", "holes of unlinked files are always found"),
         Accepted("mntns-compat-mode", "concerns mount namespaces"),
         Accepted("allow-uprobes", "nothing to allow"),
-        Accepted("enable-external-sharing", "concerns mount namespaces"),
-        Accepted("enable-external-masters", "concerns mount namespaces"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
         AcceptedValue("network-lock", '\0', "METHOD", "no connection is saved that would need the lock"),
@@ -113,7 +122,7 @@ internal static class Options
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet("root", ArgumentRule.Required, 'r'), NotYet(
             "join-ns", ArgumentRule.Required, 'J'), NotYet("empty-ns", ArgumentRule.Required),
-        NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
+        NotYet("veth-pair", ArgumentRule.Required), NotYet("exec-cmd"),
         NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet(
             "cgroup-props-file", ArgumentRule.Required),
         NotYet(
@@ -122,7 +131,6 @@ internal static class Options
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
             "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),
-        NotYet("action-script", ArgumentRule.Required),
     ];
 
     private static CommandOption Flag(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
@@ -215,8 +223,38 @@ internal static class Options
         to.ExternalUnixSockets = true;
         if (inode is not null)
         {
-            to.External.Add($"unix[{inode}]");
+            to.External.Add(new ExternalResource("unix", inode, null));
         }
+    }
+
+    private static ExternalResource External(string text)
+        => ExternalResource.TryParse(text, out ExternalResource? resource)
+            ? resource
+            : throw new UsageException($"`{text}` is not of the form TYPE[ID]:VALUE");
+
+    private static void MapMount(Invocation to, string text)
+    {
+        int colon = text.IndexOf(':', StringComparison.Ordinal);
+        if (text == "auto")
+        {
+            AllowMounts(to, true, null);
+        }
+        else if (colon > 0)
+        {
+            to.External.Add(new ExternalResource("mnt", text[..colon], text[(colon + 1)..]));
+        }
+        else
+        {
+            throw new UsageException($"`{text}` is not of the form KEY:VALUE, nor `auto`");
+        }
+    }
+
+    // Firn finds mounts from outside by itself where `-M auto` or `mnt[]` says so; the flags may come before or after.
+    private static void AllowMounts(Invocation to, bool on, char? flag)
+    {
+        to.FindsMounts |= flag is null;
+        string flags = to.MountFlags.Replace($"{flag}", string.Empty, StringComparison.Ordinal);
+        to.MountFlags = on && flag is not null ? $"{flags}{flag}" : flags;
     }
 
     private static void Inherit(Invocation to, string text)

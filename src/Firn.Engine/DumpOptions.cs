@@ -1,3 +1,5 @@
+using Firn.Engine.Hooks;
+
 namespace Firn.Engine;
 
 /// <summary>What a dump is asked to do. Named after CRIU's long options.</summary>
@@ -33,8 +35,14 @@ public sealed record DumpOptions
     /// <summary>Allow unix sockets whose peer is outside the tree (`--ext-unix-sk`).</summary>
     public bool ExternalUnixSockets { get; init; }
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).</summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;

@@ -1,3 +1,5 @@
+using Firn.Engine.Hooks;
+
 namespace Firn.Engine;
 
 /// <summary>What a restore is asked to do. Named after CRIU's long options.</summary>
@@ -30,8 +32,14 @@ public sealed record RestoreOptions
     /// <summary>Descriptors handed in from outside (`--inherit-fd`): key to descriptor.</summary>
     public IReadOnlyDictionary<string, int> InheritFd { get; init; } = new Dictionary<string, int>();
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>Give terminals whose master was outside the tree a new one, and offer it to the hooks (`--orphan-pts-master`).</summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;

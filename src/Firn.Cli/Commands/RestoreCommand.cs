@@ -18,7 +18,7 @@ internal static class RestoreCommand
             "restore",
             () =>
             {
-                RestoreOptions options = invocation.ToRestoreOptions();
+                RestoreOptions options = invocation.ToRestoreOptions(log.Descriptor);
                 RestoreResult result = ProgressDisplay.Run(progress => Checkpointer.Restore(options, log, progress));
                 root = result.RootPid;
                 Directories.Keep(log, () => Statistics.Write(result, invocation.WorkPath));

@@ -34,6 +34,9 @@ internal sealed class LogFile : ILogger, IDisposable
     /// <summary>Whether lines go to a file.</summary>
     public bool HasFile => file is not null;
 
+    /// <summary>Where lines go.</summary>
+    public int Descriptor => file?.Number ?? 2;
+
     /// <summary>Opens the log of a command.</summary>
     /// <exception cref="UsageException">The file can't be made.</exception>
     public static LogFile Open(Invocation invocation)
@@ -123,7 +126,7 @@ internal sealed class LogFile : ILogger, IDisposable
     {
         if (pending.Length > 0)
         {
-            StandardError.Write(file?.Number ?? 2, Encoding.UTF8.GetBytes(pending.ToString()));
+            StandardError.Write(Descriptor, Encoding.UTF8.GetBytes(pending.ToString()));
             _ = pending.Clear();
         }
     }

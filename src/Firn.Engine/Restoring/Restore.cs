@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -27,13 +28,19 @@ internal static class Restore
         using var tree = new GrowingTree(plan);
         try
         {
+            context.Hooks.Call(HookNames.PreRestore);
             clock.Run("files", () => CreateFiles(plan));
             clock.Run("root task", tree.PlantRoot);
+            context.Hooks.RootPid = context.Tasks[0].Leader.Remote.Tracee.Tid;
+            context.Hooks.Call(HookNames.SetupNamespaces);
+            context.Hooks.Call(HookNames.PostSetupNamespaces);
             clock.Run("forking", tree.Grow);
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
+            context.Hooks.Call(HookNames.PostRestore);
             clock.Run("resume", () => Resume.Run(context, tree));
+            context.Hooks.CallForLog(HookNames.PostResume);
             return new RestoreResult(
                 context.Tasks[0].Pid,
                 context.Tasks.Count,

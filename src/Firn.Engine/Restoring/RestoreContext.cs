@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Tree;
 using Microsoft.Extensions.Logging;
 
@@ -20,6 +21,9 @@ internal sealed class RestoreContext
 
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
+
+    /// <summary>Who takes part.</summary>
+    public required HookCaller Hooks { get; init; }
 
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -62,6 +63,7 @@ internal sealed class RestorePlan
             Options = options,
             Log = log,
             Images = images,
+            Hooks = new HookCaller(options.Hooks, options.ImagesDirectory, log),
             Files = DescriptorTables.Prepare(images, tasks),
         };
         context.Tasks.AddRange(tasks);

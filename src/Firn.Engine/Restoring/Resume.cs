@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
@@ -48,6 +49,7 @@ internal static class Resume
             }
         }
 
+        context.Hooks.CallForLog(HookNames.PreResume);
         tree.Thaw();
     }
 
