@@ -11,8 +11,12 @@ internal enum Verbs
     Decode = 8,
     Encode = 16,
     Demo = 32,
-    Criu = Dump | Restore | Check,
-    All = Criu | Decode | Encode | Demo,
+    Swrk = 64,
+    Service = 128,
+    Cpuinfo = 256,
+    Install = 512,
+    Criu = Dump | Restore | Check | Swrk | Service | Cpuinfo,
+    All = Criu | Decode | Encode | Demo | Install,
 }
 
 /// <summary>Whether an option has an argument, as getopt_long(3) means it.</summary>

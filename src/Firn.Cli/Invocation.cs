@@ -81,6 +81,16 @@ internal sealed class Invocation
     /// <summary>What the last close of `--close` answered.</summary>
     public SysResult Closed { get; set; }
 
+    public string? Address { get; set; }
+
+    public int? StatusFd { get; set; }
+
+    public string Prefix { get; set; } = "/usr/local";
+
+    public bool AsCriu { get; set; }
+
+    public bool Force { get; set; }
+
     public string? InputFile { get; set; }
 
     public string? OutputFile { get; set; }

@@ -20,7 +20,7 @@ internal static class Options
         Value("tree", 't', Verbs.Dump, "PID", "dump the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
-        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR",
+        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore | Verbs.Service, "DIR",
             "directory of logs, pid file and statistics (default: the images directory)", (to, text) => to.WorkDirectory = text),
         Flag("leave-running", 'R', Verbs.Dump,
             "let the tree run on after the dump, instead of killing it", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (true, false)),
@@ -28,10 +28,11 @@ internal static class Options
             "leave the tree stopped afterwards", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (false, true)),
         Switch("restore-detached", 'd', Verbs.Restore,
             "return once the tree runs, instead of waiting for its end", (to, on) => to.Detached = on),
-        Switch("daemon", '\0', Verbs.None, "another name of --restore-detached", (to, on) => to.Detached = on),
+        Switch("daemon", '\0', Verbs.Service, "go on in the background; the same as --restore-detached", (to, on) => to.Detached = on),
         Switch("restore-sibling", 'S', Verbs.Restore,
             "make the root a child of Firn's parent (with --restore-detached)", (to, on) => to.Sibling = on),
-        Value("pidfile", '\0', Verbs.Restore, "FILE", "write the root's pid into FILE", (to, text) => to.PidFile = text),
+        Value("pidfile", '\0', Verbs.Restore | Verbs.Service, "FILE",
+            "write the root's pid into FILE; or that of the service", (to, text) => to.PidFile = text),
 
         // ---- what may be saved
         Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore,
@@ -77,6 +78,15 @@ internal static class Options
         Value("config", '\0', Verbs.Criu, "FILE", "read options from FILE too, one `name value` a line", null),
         Flag("no-default-config", '\0', Verbs.Criu, "don't read /etc/criu/default.conf and ~/.criu/default.conf", null),
 
+        // ---- service, install
+        Value("address", '\0', Verbs.Service, "PATH",
+            "the socket to listen at (default: criu_service.socket in the work directory)", (to, text) => to.Address = text),
+        Value("status-fd", '\0', Verbs.Service, "FD", "write a zero byte to FD once clients can connect", (to, text) => to.StatusFd = Number(text)),
+        OwnValue("prefix", '\0', Verbs.Install, "DIR",
+            "install into DIR/bin (default: /usr/local)", (to, text) => to.Prefix = text),
+        Own("as-criu", '\0', Verbs.Install, "make it found under the name `criu` too, by container engines", (to, _) => to.AsCriu = true),
+        Own("force", '\0', Verbs.Install, "replace a program of another make", (to, _) => to.Force = true),
+
         // ---- check
         OwnValue("pid", '\0', Verbs.Check, "PID",
             "say what stands in the way of a dump of the tree below PID", (to, text) => to.Pid = Positive(text)),
@@ -115,9 +125,9 @@ internal static class Options
 
         // ---- options of CRIU that this version refuses by name
         NotYet("prev-images-dir", ArgumentRule.Required), NotYet("track-mem"), NotYet("auto-dedup"), NotYet("lazy-pages"), NotYet("stream"),
-        NotYet("page-server"), NotYet("address", ArgumentRule.Required), NotYet("port", ArgumentRule.Required), NotYet(
+        NotYet("page-server"), NotYet("port", ArgumentRule.Required), NotYet(
             "ps-socket", ArgumentRule.Required),
-        NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet(
+        NotYet("tls"), NotYet(
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet("root", ArgumentRule.Required, 'r'), NotYet(

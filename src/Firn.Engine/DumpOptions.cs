@@ -41,6 +41,11 @@ public sealed record DumpOptions
     /// <summary>Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).</summary>
     public bool OrphanTerminals { get; init; }
 
+    /// <summary>
+    /// The inode of the socket that the tree has asked for its own dump through, or 0: its end is saved as one that finds an answer.
+    /// </summary>
+    public ulong ServiceSocket { get; init; }
+
     /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
     public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 

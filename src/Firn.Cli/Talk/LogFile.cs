@@ -34,6 +34,9 @@ internal sealed class LogFile : ILogger, IDisposable
     /// <summary>Whether lines go to a file.</summary>
     public bool HasFile => file is not null;
 
+    /// <summary>The first error, as its line stands in the log but without the time; null so far.</summary>
+    public string? FirstError { get; private set; }
+
     /// <summary>Where lines go.</summary>
     public int Descriptor => file?.Number ?? 2;
 
@@ -72,16 +75,26 @@ internal sealed class LogFile : ILogger, IDisposable
     public void Log<TState>(
         LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel))
+        int rank = Rank(logLevel);
+        if (!IsEnabled(logLevel) && (rank != 1 || FirstError is not null))
         {
             return;
         }
 
-        int rank = Rank(logLevel);
         string kind = rank switch { 1 => $"Error ({place}): ", 2 => $"Warn  ({place}): ", _ => string.Empty };
         string text = formatter(state, exception);
         lock (guard)
         {
+            if (rank == 1)
+            {
+                FirstError ??= $"{kind}{text}\n";
+            }
+
+            if (!IsEnabled(logLevel))
+            {
+                return;
+            }
+
             if (withTimes)
             {
                 TimeSpan since = Stopwatch.GetElapsedTime(start);

@@ -80,9 +80,9 @@ internal static class PreDump
                 $"there is no process {pid}: it has ended, or runs in another pid namespace; `ps -e` lists those that can be named "
                     + $"here")
             {
-                Phase =
-                    "pre-dump",
-                Pid = pid
+                Phase = "pre-dump",
+                Pid = pid,
+                Errno = Errno.ESRCH,
             };
         }
 

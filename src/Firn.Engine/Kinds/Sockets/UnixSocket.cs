@@ -121,6 +121,14 @@ internal sealed class UnixSocket : FileKind
             DumpPath(context, file, info, message);
         }
 
+        if (IsService(context, info))
+        {
+            message.State = (uint)TcpState.TCP_CLOSE;
+            message.Peer = 0;
+            message.Uflags = UnixSocketMaker.Service;
+            return;
+        }
+
         DumpExternalPeer(context, file, info, tables);
         if (info.Type == SocketType.SOCK_DGRAM || info.State == TcpState.TCP_ESTABLISHED)
         {
@@ -136,6 +144,10 @@ internal sealed class UnixSocket : FileKind
 
     private static void Refuse(DumpContext context, OpenFile file, UnixSocketInfo? info, string identifier, string reason, string remedy)
         => context.Problems.Add(identifier, file.Owner.Pid, $"fd {file.Number}: unix socket {NameText(info?.Name)}", reason, remedy);
+
+    // The task waits at it for the answer to its own request: the restore gives it.
+    private static bool IsService(DumpContext context, UnixSocketInfo info)
+        => context.Options.ServiceSocket != 0 && info.PeerInode == context.Options.ServiceSocket;
 
     private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
     {
@@ -163,7 +175,7 @@ internal sealed class UnixSocket : FileKind
             }
         }
 
-        if (info.PeerInode is not (null or 0) and ulong peer && tables.Find(context, peer) is null)
+        if (!IsService(context, info) && info.PeerInode is not (null or 0) and ulong peer && tables.Find(context, peer) is null)
         {
             UnixSocketInfo? other = tables.Unix.GetValueOrDefault(peer);
             bool canBeExternal = info.Type == SocketType.SOCK_DGRAM && other?.Name is { Length: > 0 };
