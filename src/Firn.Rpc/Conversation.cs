@@ -15,6 +15,7 @@ public sealed class Conversation
 {
     private const int MajorVersion = 4;
     private const int MinorVersion = 2;
+    private const uint MostPids = 1 << 22;
 
     private readonly PacketSocket socket;
     private readonly IRequestHost host;
@@ -49,6 +50,14 @@ public sealed class Conversation
             }
 
             isFirst = false;
+            if (isService && !ClientRights.AreEnough(descriptor))
+            {
+                _ = Fail(
+                    request.Type,
+                    new RequestException("a service does only what its client has the rights for; connect as the user of the service", Errno.EPERM));
+                return 1;
+            }
+
             if (request.KeepOpen && !Requests.MayKeepOpen(request.Type))
             {
                 return 1;
@@ -222,6 +231,12 @@ public sealed class Conversation
 
     private bool WaitFor(Request request)
     {
+        // One process of its own, not any of a group.
+        if (request.Pid is 0 or > MostPids)
+        {
+            return Unexpected($"{request.Pid} is no pid");
+        }
+
         SysResult waited = Sys.Wait4((int)request.Pid, out int status, 0);
         while (waited.Errno == Errno.EINTR)
         {

@@ -23,7 +23,7 @@ internal sealed record Peer(IReadOnlyList<Reply> Replies, IReadOnlyList<string> 
     /// <param name="requests">What the engine asks.</param>
     public static Peer Talk(PidNamespace space, string[] options, params byte[][] requests)
     {
-        Outcome outcome = space.Run([Programs.Target("rpc_peer"), .. options, Programs.Firn, .. requests.Select(Argument)]);
+        Outcome outcome = space.Run([Programs.Target("rpc_peer"), .. options, Programs.Firn, .. requests.Select(request => Argument(space, request))]);
         if (outcome.Status != 0)
         {
             throw new InvalidOperationException($"rpc_peer: status {outcome.Status}\n{outcome.Output}{outcome.Error}");
@@ -40,9 +40,13 @@ internal sealed record Peer(IReadOnlyList<Reply> Replies, IReadOnlyList<string> 
             lines.Any(line => line is ["child", "yes"]));
     }
 
+    /// <summary>Asks a service.</summary>
+    public static Outcome Connect(PidNamespace space, string socket, string[] options, Request request)
+        => space.Run([Programs.Target("rpc_peer"), .. options, "--socket", socket, Argument(space, request.ToByteArray())]);
+
     private const int MostInArgument = 1000;
 
-    private static string Argument(byte[] request)
+    private static string Argument(PidNamespace space, byte[] request)
     {
         string hex = Convert.ToHexStringLower(request);
         if (hex.Length <= MostInArgument)
@@ -50,7 +54,7 @@ internal sealed record Peer(IReadOnlyList<Reply> Replies, IReadOnlyList<string> 
             return hex;
         }
 
-        string file = Path.GetTempFileName();
+        string file = Path.Combine(space.Directory, $"request-{Guid.NewGuid():N}");
         File.WriteAllText(file, hex);
         return "@" + file;
     }

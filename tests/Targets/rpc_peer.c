@@ -1,5 +1,6 @@
 // A container engine in small: starts a program as `criu swrk 3`, sends it one request, and answers notifications until the reply comes.
 //   rpc_peer [--dir PATH] [--refuse NAME] [--vanish NAME] [--answer NAME HEX] PROGRAM REQUEST...
+//   rpc_peer [...] --socket PATH REQUEST...    asks a service instead
 // Each request is hexadecimal, or @FILE with that in it; more than one are sent one after the other, each after the reply to the one before. The directory is open
 // here as 5, for images_dir_fd. Prints a line for each packet that comes: "packet HEX", "packet HEX fd TYPE" with a descriptor; then
 // "end STATUS"; after a reply to RESTORE "child yes" if the restored process is a child of this one.
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,7 +85,8 @@ static int converse(int sk, unsigned char *bytes)
 
 int main(int argc, char **argv)
 {
-    int at = 1, pair[2];
+    int at = 1, pair[2], child = -1;
+    struct sockaddr_un service = { .sun_family = AF_UNIX };
     unsigned char bytes[MOST];
     for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
         if (!strcmp(argv[at], "--dir")) {
@@ -94,28 +97,39 @@ int main(int argc, char **argv)
             refused = argv[at + 1];
         else if (!strcmp(argv[at], "--vanish"))
             vanishing = argv[at + 1];
+        else if (!strcmp(argv[at], "--socket"))
+            strncpy(service.sun_path, argv[at + 1], sizeof(service.sun_path) - 1);
         else if (!strcmp(argv[at], "--answer")) {
             answered = argv[at + 1];
             answer = argv[++at + 1];
         }
     }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return 9;
-    int child = fork();
-    if (!child) {
-        dup2(pair[1], 3);
-        execl(argv[at], argv[at], "swrk", "3", NULL);
-        _exit(127);
+    if (service.sun_path[0]) {
+        pair[0] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (connect(pair[0], (struct sockaddr *)&service, sizeof(service))) {
+            perror(service.sun_path);
+            return 9;
+        }
+    } else {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+            return 9;
+        child = fork();
+        if (!child) {
+            dup2(pair[1], 3);
+            execl(argv[at], argv[at], "swrk", "3", NULL);
+            _exit(127);
+        }
+        close(pair[1]);
+        at++;
     }
-    close(pair[1]);
     int length = 0;
-    for (int i = at + 1; i < argc; i++) {
+    for (int i = at; i < argc; i++) {
         int size = unhex(argv[i], bytes);
         if (send(pair[0], bytes, size, MSG_NOSIGNAL) != size)
             break;
         length = converse(pair[0], bytes);
     }
-    int status, restored = 0;
+    int status = 0, restored = 0;
     if (length > 6 && bytes[0] == 8 && bytes[1] == 2 && bytes[3] == 1)
         for (int i = 7, shift = 0; i < length; i++, shift += 7) {
             restored |= (bytes[i] & 0x7f) << shift;
@@ -123,7 +137,8 @@ int main(int argc, char **argv)
                 break;
         }
     close(pair[0]);
-    waitpid(child, &status, 0);
+    if (child > 0)
+        waitpid(child, &status, 0);
     printf("end %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     if (restored)
         printf("child %s\n", waitpid(restored, &status, WNOHANG | __WALL) < 0 ? "no" : "yes");
