@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
@@ -12,12 +11,7 @@ namespace Firn.Tracing;
 /// </remarks>
 public static partial class Seed
 {
-    private const ulong LoadAddress = 0x10000;
-    private const int HeaderSize = 64;
-    private const int ProgramHeaderSize = 56;
-    private const int CodeOffset = HeaderSize + (2 * ProgramHeaderSize);
-
-    private static RemotePtr SystemCall => new(LoadAddress + CodeOffset + 1);
+    private static RemotePtr SystemCall => new(TinyProgram.LoadAddress + TinyProgram.CodeOffset + 1);
 
     // int3; syscall; int3: run by no one but a tracer that sets rip behind the first.
     private static ReadOnlySpan<byte> ProgramCode => [0xcc, 0x0f, 0x05, 0xcc];
@@ -31,12 +25,13 @@ public static partial class Seed
     /// <returns>The task with the scratch mapped; or -errno of clone3.</returns>
     public static (Tracee? Tracee, Errno Errno) Plant(int pid, CloneFlags cloneFlags, Scratch scratch, int scratchFd, Func<bool> retry)
     {
-        using Fd program = MakeProgram();
+        using Fd program = TinyProgram.Make("firn-seed", ProgramCode, isWritable: false);
         SysResult cloned;
         Fd gate;
         do
         {
-            cloned = CloneInto(pid, cloneFlags, program.Number, out gate);
+            Signal exitSignal = (cloneFlags & CloneFlags.CLONE_PARENT) != 0 ? Signal.None : Signal.SIGCHLD;
+            cloned = CloneInto(pid, cloneFlags, exitSignal, program.Number, out gate);
             if (cloned.IsError)
             {
                 gate.Dispose();
@@ -118,38 +113,5 @@ public static partial class Seed
         {
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
         }
-    }
-
-    private static Fd MakeProgram()
-    {
-        var fd = new Fd(Sys.MemfdCreate("firn-seed", 1).OrThrow("memfd_create(firn-seed)").Int32);
-        byte[] elf = new byte[CodeOffset + 16];
-        Span<byte> header = elf;
-        ReadOnlySpan<byte> identification = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
-        identification.CopyTo(header);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[16..], 2); // ET_EXEC
-        BinaryPrimitives.WriteUInt16LittleEndian(header[18..], 62); // EM_X86_64
-        BinaryPrimitives.WriteUInt32LittleEndian(header[20..], 1);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[24..], LoadAddress + CodeOffset);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[32..], HeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[52..], HeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[54..], ProgramHeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[56..], 2);
-        WriteProgramHeader(header[HeaderSize..], 1, 5, LoadAddress, (ulong)elf.Length); // PT_LOAD, read and execute
-        WriteProgramHeader(header[(HeaderSize + ProgramHeaderSize)..], 0x6474e551, 6, 0, 0); // PT_GNU_STACK, read and write
-        ProgramCode.CopyTo(header[CodeOffset..]);
-        Sys.Write(fd.Number, elf).OrThrow("write(firn-seed)");
-        return fd;
-    }
-
-    private static void WriteProgramHeader(Span<byte> header, uint type, uint flags, ulong address, ulong size)
-    {
-        BinaryPrimitives.WriteUInt32LittleEndian(header, type);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[4..], flags);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[16..], address);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[24..], address);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[32..], size);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[40..], size);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[48..], Kernel.PageSize);
     }
 }
