@@ -148,7 +148,9 @@ internal static class CommandLine
             JudgeOptions(invocation);
         }
 
-        int words = scope is Verbs.Decode or Verbs.Encode ? int.MaxValue : scope is Verbs.Swrk or Verbs.Cpuinfo ? 1 : 0;
+        int words = scope is Verbs.Decode or Verbs.Encode || invocation.ExecutesCommand ? int.MaxValue
+            : scope is Verbs.Swrk or Verbs.Cpuinfo ? 1
+            : 0;
         if (invocation.Operands.Count > words)
         {
             throw new UsageException($"{verb}: `{invocation.Operands[words]}` is one word too many; values of options follow their option");
@@ -163,6 +165,11 @@ internal static class CommandLine
         {
             throw new UsageException(
                 $"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
+        }
+
+        if (invocation.ExecutesCommand && (invocation.Detached || invocation.Operands.Count == 0))
+        {
+            throw new UsageException($"{verb}: --exec-cmd needs a command behind `--`, and does not go with --restore-detached");
         }
 
         if (invocation.Sibling && !invocation.Detached)

@@ -40,6 +40,9 @@ internal sealed class Invocation
 
     public bool Sibling { get; set; }
 
+    /// <summary>Whether the operands are a command to execute after the restore.</summary>
+    public bool ExecutesCommand { get; set; }
+
     public bool ShellJob { get; set; }
 
     public bool FileLocks { get; set; }

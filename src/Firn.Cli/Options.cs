@@ -34,6 +34,9 @@ internal static class Options
         Value("pidfile", '\0', Verbs.Restore | Verbs.Service, "FILE",
             "write the root's pid into FILE; or that of the service", (to, text) => to.PidFile = text),
 
+        Switch("exec-cmd", '\0', Verbs.Restore,
+            "execute the command behind `--` in place of Firn then, as the parent of the tree", (to, on) => to.ExecutesCommand = on),
+
         // ---- what may be saved
         Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore,
             "accept a session, process group or terminal from outside the tree", (to, on) => to.ShellJob = on),
@@ -81,7 +84,8 @@ internal static class Options
         // ---- service, install
         Value("address", '\0', Verbs.Service, "PATH",
             "the socket to listen at (default: criu_service.socket in the work directory)", (to, text) => to.Address = text),
-        Value("status-fd", '\0', Verbs.Service, "FD", "write a zero byte to FD once clients can connect", (to, text) => to.StatusFd = Number(text)),
+        Value("status-fd", '\0', Verbs.Service, "FD",
+            "write a zero byte to FD once clients can connect", (to, text) => to.StatusFd = Number(text)),
         OwnValue("prefix", '\0', Verbs.Install, "DIR",
             "install into DIR/bin (default: /usr/local)", (to, text) => to.Prefix = text),
         Own("as-criu", '\0', Verbs.Install, "make it found under the name `criu` too, by container engines", (to, _) => to.AsCriu = true),
@@ -132,7 +136,7 @@ internal static class Options
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet("root", ArgumentRule.Required, 'r'), NotYet(
             "join-ns", ArgumentRule.Required, 'J'), NotYet("empty-ns", ArgumentRule.Required),
-        NotYet("veth-pair", ArgumentRule.Required), NotYet("exec-cmd"),
+        NotYet("veth-pair", ArgumentRule.Required),
         NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet(
             "cgroup-props-file", ArgumentRule.Required),
         NotYet(

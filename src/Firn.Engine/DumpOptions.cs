@@ -38,7 +38,9 @@ public sealed record DumpOptions
     /// <summary>Resources that are somebody else's business (`--external`).</summary>
     public ExternalResources External { get; init; } = ExternalResources.None;
 
-    /// <summary>Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).</summary>
+    /// <summary>
+    /// Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).
+    /// </summary>
     public bool OrphanTerminals { get; init; }
 
     /// <summary>

@@ -17,7 +17,8 @@ internal static class ClientRights
         }
 
         using var peer = new Fd(pidFd);
-        Sys.GetSocketOption(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEERCRED, out Ucred credentials).OrThrow("getsockopt(SO_PEERCRED)");
+        Sys.GetSocketOption(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEERCRED, out Ucred credentials)
+            .OrThrow("getsockopt(SO_PEERCRED)");
         try
         {
             ProcStatus own = ProcStatus.Read(Sys.GetPid());

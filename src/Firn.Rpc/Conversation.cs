@@ -54,7 +54,8 @@ public sealed class Conversation
             {
                 _ = Fail(
                     request.Type,
-                    new RequestException("a service does only what its client has the rights for; connect as the user of the service", Errno.EPERM));
+                    new RequestException(
+                        "a service does only what its client has the rights for; connect as the user of the service", Errno.EPERM));
                 return 1;
             }
 
@@ -88,7 +89,7 @@ public sealed class Conversation
                 RequestType.CpuinfoDump or RequestType.CpuinfoCheck => Processor(request),
                 RequestType.WaitPid => WaitFor(request),
                 RequestType.PreDump or RequestType.SinglePreDump => Refuse(
-                    "pre-dump takes a kernel that tracks written memory for Firn, which this version does not use yet; dump at once instead"),
+                    "pre-dump takes the tracking of written memory, which this version does not do; dump at once instead"),
                 RequestType.PageServer or RequestType.PageServerChld => Refuse(
                     "there is no page server in this version; dump into a directory, and copy that"),
                 RequestType.Notify => Unexpected("a notification was answered that was not sent"),
@@ -113,7 +114,9 @@ public sealed class Conversation
         string names = string.Join(", ", missing);
         return names.Length == 0
             ? Answer(RequestType.Check, new Reply())
-            : Fail(RequestType.Check, new RequestException($"this kernel lacks {names}; `firn check` says what they are for", Errno.EOPNOTSUPP));
+            : Fail(
+                RequestType.Check,
+                new RequestException($"this kernel lacks {names}; `firn check` says what they are for", Errno.EOPNOTSUPP));
     }
 
     // What Firn itself does not use it does not have, whatever the kernel offers: a client would ask for it next.
@@ -140,7 +143,8 @@ public sealed class Conversation
             options.Add(new("tree", $"{(isSelf ? caller : opts.Pid)}"));
             work = Open("dump", options, opts);
             DumpOptions asked = work.DumpOptions with { ServiceSocket = isSelf ? InodeOfSocket() : 0 };
-            DumpResult result = Checkpointer.Dump(opts.NotifyScripts ? asked with { Hooks = [new Notifier(socket), .. asked.Hooks] } : asked, work.Log);
+            DumpResult result = Checkpointer.Dump(
+                opts.NotifyScripts ? asked with { Hooks = [new Notifier(socket), .. asked.Hooks] } : asked, work.Log);
             WriteStatistics(work, () => Statistics.Write(result, work.WorkDirectory));
             work.Log.LogInformation("Dumping finished successfully");
 

@@ -37,7 +37,9 @@ public interface IRequestWork : IDisposable
     /// <summary>Logs what went wrong, a line for each thing.</summary>
     void Fail(Exception exception);
 
-    /// <summary>Executes a program in place of this one, with the log as its standard output and error. Returns only if that fails.</summary>
+    /// <summary>
+    /// Executes a program in place of this one, with the log as its standard output and error. Returns only if that fails.
+    /// </summary>
     /// <param name="command">The program, looked for in PATH, and its arguments.</param>
     void Execute(IReadOnlyList<string> command);
 }

@@ -6,7 +6,9 @@ using Google.Protobuf;
 
 namespace Firn.Rpc;
 
-/// <summary>The socket of one conversation (unix(7), SOCK_SEQPACKET): each packet is one bare message, without a length before it.</summary>
+/// <summary>
+/// The socket of one conversation (unix(7), SOCK_SEQPACKET): each packet is one bare message, without a length before it.
+/// </summary>
 /// <param name="descriptor">The socket, which stays the caller's.</param>
 internal sealed class PacketSocket(int descriptor)
 {

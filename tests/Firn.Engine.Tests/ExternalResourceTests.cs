@@ -36,7 +36,8 @@ public sealed class ExternalResourceTests
     [Fact]
     public void The_last_of_two_with_one_key_wins()
     {
-        ExternalResources all = ExternalResources.None.With([new("mnt", "/dev/null", "a"), new("mnt", "/dev/null", "b"), new("mnt", "", "m")]);
+        ExternalResources all = ExternalResources.None.With(
+            [new("mnt", "/dev/null", "a"), new("mnt", "/dev/null", "b"), new("mnt", "", "m")]);
         Assert.Equal("b", all.Find("mnt", "/dev/null")!.Value);
         Assert.True(all.FindsMounts && all.AllowsMasterMounts && !all.AllowsSharedMounts);
         Assert.False(all.Contains("net", "/dev/null"));

@@ -33,7 +33,9 @@ public sealed class ConversationTests
         Request features = new() { Type = RequestType.FeatureCheck, KeepOpen = true, Features = new Features { LazyPages = true } };
         Request check = new() { Type = RequestType.Check };
         Peer peer = Peer.Talk(space, [], version, features, version, check);
-        Assert.Equal([RequestType.Version, RequestType.FeatureCheck, RequestType.Version, RequestType.Check], peer.Replies.Select(reply => reply.Type));
+        Assert.Equal(
+            [RequestType.Version, RequestType.FeatureCheck, RequestType.Version, RequestType.Check],
+            peer.Replies.Select(reply => reply.Type));
         Assert.True(peer.Answer.Success);
         Assert.Equal(0, peer.Status);
         Assert.Equal(0, Peer.Talk(space, [], version).Status);
@@ -173,7 +175,9 @@ public sealed class ConversationTests
         dump.Opts.LeaveRunning = true;
         Assert.True(Peer.Talk(space, ["--dir", images], dump).Answer.Success);
         Peer peer = Peer.Talk(space, ["--dir", images], Restore());
-        Assert.Equal((RequestType.Restore, false, 17, -1), (peer.Answer.Type, peer.Answer.Success, peer.Answer.CrErrno, peer.Answer.Restore.Pid));
+        Assert.Equal(
+            (RequestType.Restore, false, 17, -1),
+            (peer.Answer.Type, peer.Answer.Success, peer.Answer.CrErrno, peer.Answer.Restore.Pid));
         Assert.Contains("taken by sleep", peer.Answer.CrErrmsg, StringComparison.Ordinal);
     }
 

@@ -15,7 +15,8 @@ public sealed record Fixture(string Name, IReadOnlyList<Packet> Packets)
     ];
 
     /// <summary>The requests, each once.</summary>
-    public IEnumerable<Packet> Requests => Packets.Where(packet => packet.IsFromClient && packet.Message.GetProperty("type").GetString() != "NOTIFY");
+    public IEnumerable<Packet> Requests
+        => Packets.Where(packet => packet.IsFromClient && packet.Message.GetProperty("type").GetString() != "NOTIFY");
 
     private static Fixture Read(string path)
     {

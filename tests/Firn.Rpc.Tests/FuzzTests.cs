@@ -1,4 +1,3 @@
-using System.Globalization;
 using Firn.Engine.Hooks;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -7,7 +6,9 @@ using Google.Protobuf;
 
 namespace Firn.Rpc.Tests;
 
-/// <summary>Packets that no honest client sends: cut, changed, oversized, out of order. Each is answered, or the conversation closed.</summary>
+/// <summary>
+/// Packets that no honest client sends: cut, changed, oversized, out of order. Each is answered, or the conversation closed.
+/// </summary>
 public sealed class FuzzTests
 {
     private const int Rounds = 20_000;
@@ -99,9 +100,9 @@ public sealed class FuzzTests
     [Fact]
     public void Descriptors_that_a_client_sends_are_not_kept()
     {
-        Sys.SocketPair(SocketFamily.AF_UNIX, SocketType.SOCK_SEQPACKET | SocketType.SOCK_CLOEXEC, 0, out int first, out int second).OrThrow("socketpair");
-        using var client = new Fd(first);
-        using (var server = new Fd(second))
+        (Fd client, Fd server) = MakePair();
+        using (client)
+        using (server)
         {
             int before = Directory.GetFiles("/proc/self/fd").Length;
             Sys.SendFds(client.Number, [0, 0, 0]).OrThrow("sendmsg");
@@ -121,10 +122,11 @@ public sealed class FuzzTests
     [InlineData("", false)]
     public void Only_a_whole_yes_to_a_notification_is_one(string answer, bool isYes)
     {
-        Sys.SocketPair(SocketFamily.AF_UNIX, SocketType.SOCK_SEQPACKET | SocketType.SOCK_CLOEXEC, 0, out int first, out int second).OrThrow("socketpair");
-        using var client = new Fd(first);
-        using var server = new Fd(second);
-        Sys.Send(client.Number, answer.Length % 2 == 0 ? Convert.FromHexString(answer) : [0x08, 0x06, 0x18, 0x80], MessageFlags.MSG_NOSIGNAL).OrThrow("send");
+        (Fd clientEnd, Fd serverEnd) = MakePair();
+        using Fd client = clientEnd;
+        using Fd server = serverEnd;
+        byte[] bytes = answer.Length % 2 == 0 ? Convert.FromHexString(answer) : [0x08, 0x06, 0x18, 0x80];
+        Sys.Send(client.Number, bytes, MessageFlags.MSG_NOSIGNAL).OrThrow("send");
         _ = Sys.Shutdown(client.Number, ShutdownHow.SHUT_WR);
         var notifier = new Notifier(new PacketSocket(server.Number));
         HookException? no = Record.Exception(() => notifier.Call(new HookCall(HookNames.PostRestore, 42, "/"))) as HookException;
@@ -134,11 +136,17 @@ public sealed class FuzzTests
         Assert.Equal("080610012a100a0c706f73742d726573746f7265102a", Convert.ToHexStringLower(packet.AsSpan(0, length)));
     }
 
+    private static (Fd Client, Fd Server) MakePair()
+    {
+        const SocketType Type = SocketType.SOCK_SEQPACKET | SocketType.SOCK_CLOEXEC;
+        Sys.SocketPair(SocketFamily.AF_UNIX, Type, 0, out int first, out int second).OrThrow("socketpair");
+        return (new Fd(first), new Fd(second));
+    }
+
     private static List<Reply> Send(IRequestHost host, byte[][] packets)
     {
-        Sys.SocketPair(SocketFamily.AF_UNIX, SocketType.SOCK_SEQPACKET | SocketType.SOCK_CLOEXEC, 0, out int first, out int second).OrThrow("socketpair");
-        using var client = new Fd(first);
-        var server = new Fd(second);
+        (Fd clientEnd, Fd server) = MakePair();
+        using Fd client = clientEnd;
         Task<int> serving = Task.Run(() =>
         {
             using (server)
@@ -161,7 +169,7 @@ public sealed class FuzzTests
             replies.Add(Reply.Parser.ParseFrom(room, 0, length));
         }
 
-        Assert.True(serving.Wait(Patience), string.Create(CultureInfo.InvariantCulture, $"hangs at {string.Join(' ', packets.Select(Convert.ToHexString))}"));
+        Assert.True(serving.Wait(Patience), $"hangs at {string.Join(' ', packets.Select(Convert.ToHexString))}");
         return replies;
     }
 

@@ -21,7 +21,9 @@ public sealed class LibcriuTests
         using var space = new PidNamespace();
         int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
         string images = space.MakeDirectory("images");
-        Assert.Equal("notify pre-dump\nnotify query-ext-files\nnotify post-dump\nresult 0\n", Client(space, "dump", $"{target}", images, "notify").Output);
+        Assert.Equal(
+            "notify pre-dump\nnotify query-ext-files\nnotify post-dump\nresult 0\n",
+            Client(space, "dump", $"{target}", images, "notify").Output);
         space.UntilEmpty();
         Outcome outcome = Client(space, verb, images, "notify");
         Assert.Equal(

@@ -28,7 +28,8 @@ public sealed class MessageTests
     [MemberData(nameof(Recorded))]
     public void Every_option_of_a_recorded_request_has_a_name_on_the_command_line(string name)
     {
-        foreach (Request request in Find(name).Requests.Select(packet => Request.Parser.ParseFrom(packet.Bytes)).Where(one => one.Opts is not null))
+        IEnumerable<Request> requests = Find(name).Requests.Select(packet => Request.Parser.ParseFrom(packet.Bytes));
+        foreach (Request request in requests.Where(one => one.Opts is not null))
         {
             // The directories are those of the process that made the recording.
             Opts opts = request.Opts;
@@ -93,7 +94,11 @@ public sealed class MessageTests
             NetworkLock = NetworkLockMethod.Nftables,
             GhostLimit = 4096,
             ExtMnt = { new MountMap { Key = "/etc/hosts", Val = "hosts" } },
-            CgRoot = { new CgroupRoot { Ctrl = "name=systemd", Path = "/a" }, new CgroupRoot { Ctrl = "", Path = "/b" }, new CgroupRoot { Path = "/c" } },
+            CgRoot =
+            {
+                new CgroupRoot { Ctrl = "name=systemd", Path = "/a" }, new CgroupRoot { Ctrl = "", Path = "/b" },
+                new CgroupRoot { Path = "/c" },
+            },
             JoinNs = { new JoinNamespace { Ns = "user", NsFile = "/proc/1/ns/user", ExtraOpt = "0,0" } },
             InheritFd = { new InheritedFd { Key = "pipe:[7]", Fd = 0 } },
             UnixSkIno = { new UnixSocketInode { Inode = 99 } },

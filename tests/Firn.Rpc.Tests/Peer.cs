@@ -1,3 +1,4 @@
+using System.Globalization;
 using Firn.Engine.Tests.RoundTrip;
 using Firn.Rpc.Messages;
 using Google.Protobuf;
@@ -23,7 +24,8 @@ internal sealed record Peer(IReadOnlyList<Reply> Replies, IReadOnlyList<string> 
     /// <param name="requests">What the engine asks.</param>
     public static Peer Talk(PidNamespace space, string[] options, params byte[][] requests)
     {
-        Outcome outcome = space.Run([Programs.Target("rpc_peer"), .. options, Programs.Firn, .. requests.Select(request => Argument(space, request))]);
+        Outcome outcome = space.Run(
+            [Programs.Target("rpc_peer"), .. options, Programs.Firn, .. requests.Select(request => Argument(space, request))]);
         if (outcome.Status != 0)
         {
             throw new InvalidOperationException($"rpc_peer: status {outcome.Status}\n{outcome.Output}{outcome.Error}");
@@ -36,7 +38,7 @@ internal sealed record Peer(IReadOnlyList<Reply> Replies, IReadOnlyList<string> 
         return new Peer(
             [.. packets.Select(line => Reply.Parser.ParseFrom(Convert.FromHexString(line[1])))],
             [.. packets.Select(line => line.Length > 3 ? line[3] : "")],
-            lines.Where(line => line[0] == "end").Select(line => int.Parse(line[1], System.Globalization.CultureInfo.InvariantCulture)).Single(),
+            int.Parse(lines.Single(line => line[0] == "end")[1], CultureInfo.InvariantCulture),
             lines.Any(line => line is ["child", "yes"]));
     }
 

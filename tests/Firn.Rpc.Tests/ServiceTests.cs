@@ -19,7 +19,8 @@ public sealed class ServiceTests
         Assert.Equal($"{service}", File.ReadAllText(file));
         for (int times = 0; times < 3; times++)
         {
-            Assert.Equal("packet 080a1001520408041002\nend 0\n", Peer.Connect(space, socket, [], new Request { Type = RequestType.Version }).Output);
+            Outcome outcome = Peer.Connect(space, socket, [], new Request { Type = RequestType.Version });
+            Assert.Equal("packet 080a1001520408041002\nend 0\n", outcome.Output);
         }
 
         // What a service that was killed has left is no hindrance, and one that lives is.
@@ -114,22 +115,38 @@ public sealed class ServiceTests
     }
 
     [Fact]
+    public void A_program_is_executed_after_the_restore_in_place_of_the_command()
+    {
+        using var space = new PidNamespace();
+        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{target}", "-D", images);
+        space.UntilEmpty();
+        Outcome outcome = space.Firn(
+            "restore", "-D", images, "--exec-cmd", "--", "sh", "-c", "ps -o ppid= -p $0; echo $$; exit 5", $"{target}");
+        string[] lines = outcome.Output.Split('\n');
+        Assert.Equal((5, lines[1]), (outcome.Status, lines[0].Trim()));
+        Assert.Equal(1, space.Firn("restore", "-D", images, "--exec-cmd").Status);
+    }
+
+    [Fact]
     public void A_program_is_executed_after_the_restore_in_place_of_the_server()
     {
         using var space = new PidNamespace();
         int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
         string images = space.MakeDirectory("images");
         Opts opts = new() { ImagesDirFd = 5, LogFile = "log" };
-        Assert.True(Peer.Talk(space, ["--dir", images], new Request { Type = RequestType.Dump, Opts = new Opts(opts) { Pid = target } }).Answer.Success);
+        Request dump = new() { Type = RequestType.Dump, Opts = new Opts(opts) { Pid = target } };
+        Assert.True(Peer.Talk(space, ["--dir", images], dump).Answer.Success);
         space.UntilEmpty();
 
         // It is the parent of what was restored, and can wait for it.
-        opts.ExecCmd.AddRange(["sh", "-c", "echo the command speaks; ps -o ppid= -p $0 > parent.of; echo $$ >> parent.of; exit 5", $"{target}"]);
-        opts.ExecCmd[2] = opts.ExecCmd[2].Replace("parent.of", Path.Combine(images, "parent.of"), StringComparison.Ordinal);
+        string file = Path.Combine(images, "parent.of");
+        opts.ExecCmd.AddRange(["sh", "-c", $"echo the command speaks; ps -o ppid= -p $0 > {file}; echo $$ >> {file}; exit 5", $"{target}"]);
         Peer peer = Peer.Talk(space, ["--dir", images], new Request { Type = RequestType.Restore, Opts = opts });
         Assert.True(peer.Answer.Success, peer.Answer.CrErrmsg);
         Assert.Equal(5, peer.Status);
-        string[] lines = File.ReadAllLines(Path.Combine(images, "parent.of"));
+        string[] lines = File.ReadAllLines(file);
         Assert.Equal(lines[0].Trim(), lines[1].Trim());
         Assert.Contains("the command speaks", File.ReadAllText(Path.Combine(images, "log")), StringComparison.Ordinal);
     }

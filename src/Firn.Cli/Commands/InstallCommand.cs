@@ -46,7 +46,8 @@ internal static class InstallCommand
         FileSystemInfo? there = new FileInfo(other) is { Exists: true } or { LinkTarget: not null } ? new FileInfo(other) : null;
         if (there is not null && there.LinkTarget != Name && !invocation.Force)
         {
-            throw new UsageException($"{other} is there already, and not of Firn's making; --force replaces it, --prefix names another place");
+            throw new UsageException(
+                $"{other} is there already, and not of Firn's making; --force replaces it, --prefix names another place");
         }
     }
 

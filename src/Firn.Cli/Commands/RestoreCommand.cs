@@ -27,6 +27,14 @@ internal static class RestoreCommand
                 return 0;
             },
             log.HasFile ? log : null);
+        if (status == 0 && invocation.ExecutesCommand)
+        {
+            log.Flush();
+            string reason = ErrnoText.Describe(Execution.Run(invocation.Operands));
+            StandardError.WriteLine($"restore: {invocation.Operands[0]} can't be executed: {reason}; the tree runs");
+            return 1;
+        }
+
         return status != 0 || invocation.Detached ? status : WaitFor(root, log);
     }
 

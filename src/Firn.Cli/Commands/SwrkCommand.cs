@@ -27,7 +27,8 @@ internal static class SwrkCommand
         if (asked.IsError || (SocketType)type != SocketType.SOCK_SEQPACKET)
         {
             throw new UsageException(
-                $"descriptor {descriptor} is {(asked.IsError ? "no socket" : "a socket of another type")}; a client's is of SOCK_SEQPACKET");
+                $"descriptor {descriptor} is {(asked.IsError ? "no socket" : "a socket of another type")}; a client's is of "
+                    + "SOCK_SEQPACKET");
         }
 
         // A program that is executed, an action script say, is no part of the conversation.

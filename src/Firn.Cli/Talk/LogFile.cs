@@ -111,19 +111,24 @@ internal sealed class LogFile : ILogger, IDisposable
             _ = pending.Append('\n');
             if (rank <= 2 || pending.Length >= Enough)
             {
-                Flush();
+                WritePending();
             }
+        }
+    }
+
+    /// <summary>Writes what was gathered.</summary>
+    public void Flush()
+    {
+        lock (guard)
+        {
+            WritePending();
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (guard)
-        {
-            Flush();
-        }
-
+        Flush();
         file?.Dispose();
     }
 
@@ -135,7 +140,7 @@ internal sealed class LogFile : ILogger, IDisposable
         _ => 4,
     };
 
-    private void Flush()
+    private void WritePending()
     {
         if (pending.Length > 0)
         {

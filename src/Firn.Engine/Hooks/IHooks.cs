@@ -14,7 +14,9 @@ public interface IHooks
     /// </exception>
     void Call(HookCall call);
 
-    /// <summary>Asks which further resources are somebody else's business, while the frozen tree is looked at (`query-ext-files`).</summary>
+    /// <summary>
+    /// Asks which further resources are somebody else's business, while the frozen tree is looked at (`query-ext-files`).
+    /// </summary>
     /// <returns>Strings of the grammar of `--external`.</returns>
     /// <exception cref="HookException">It must not go on.</exception>
     IReadOnlyList<string> QueryExternal() => [];

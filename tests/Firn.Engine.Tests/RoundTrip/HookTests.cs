@@ -87,7 +87,8 @@ public sealed class HookTests
     {
         using var space = new PidNamespace();
         var target = new SelfChecking(space);
-        Outcome outcome = space.Firn("dump", "-t", target.PidText, "-D", space.MakeDirectory("images"), "--action-script", "/nowhere/script");
+        Outcome outcome = space.Firn(
+            "dump", "-t", target.PidText, "-D", space.MakeDirectory("images"), "--action-script", "/nowhere/script");
         Assert.Equal(1, outcome.Status);
         Assert.Contains("script /nowhere/script can't be started: ENOENT", outcome.Error, StringComparison.Ordinal);
         target.MustGoOn();

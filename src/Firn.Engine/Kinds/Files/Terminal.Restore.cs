@@ -79,7 +79,8 @@ internal sealed partial class Terminal
         }
 
         RestoreData(context, state, info, pair, fd, isMaster);
-        if (!isMaster && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info) && !context.Hooks.OfferTerminal(pair.Master.Number))
+        bool isAlone = !isMaster && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info);
+        if (isAlone && !context.Hooks.OfferTerminal(pair.Master.Number))
         {
             throw new CheckpointException(
                 $"no one takes the master of terminal {info.Pty.Index}, whose program is outside of the tree; --orphan-pts-master is for a "

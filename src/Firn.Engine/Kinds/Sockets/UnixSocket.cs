@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Restoring;
@@ -179,13 +180,15 @@ internal sealed class UnixSocket : FileKind
         {
             UnixSocketInfo? other = tables.Unix.GetValueOrDefault(peer);
             bool canBeExternal = info.Type == SocketType.SOCK_DGRAM && other?.Name is { Length: > 0 };
-            if (!canBeExternal || !context.Options.ExternalUnixSockets)
+            bool isNamed = context.Options.External.Contains("unix", peer.ToString(CultureInfo.InvariantCulture));
+            if (!isNamed && (!canBeExternal || !context.Options.ExternalUnixSockets))
             {
                 Refuse(
                     context, file, info, "unix-external", $"connected to {NameText(other?.Name)}, a socket outside the tree",
                     canBeExternal
                         ? "allow with --ext-unix-sk"
-                        : "dump a tree that holds both ends, or let the program close it before the dump");
+                        : $"dump a tree that holds both ends; or --external unix[{peer}], and --inherit-fd fd[N]:socket:[{info.Inode}] "
+                            + "at the restore");
             }
         }
     }

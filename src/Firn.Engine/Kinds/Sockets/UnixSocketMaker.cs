@@ -37,6 +37,12 @@ internal sealed class UnixSocketMaker : IDisposable
         var byId = new Dictionary<uint, Node>();
         foreach (FileEntry entry in context.Files.Entries.Values.Where(entry => entry.Type == FdTypes.Unixsk))
         {
+            if (InheritedSocket.Of(context, entry.Usk.Ino) is { } inherited)
+            {
+                context.Files.Provide(entry.Id, inherited);
+                continue;
+            }
+
             var node = new Node(entry.Usk);
             nodes.Add(node);
             byId.Add(entry.Id, node);
@@ -61,6 +67,13 @@ internal sealed class UnixSocketMaker : IDisposable
         foreach (Node node in nodes)
         {
             node.Peer = byInode.GetValueOrDefault(node.Message.Peer);
+            if (!node.IsDatagram && node.Peer is { Role: Role.Outside })
+            {
+                throw new CheckpointException(
+                    $"{node} was connected to a program outside of the tree: hand in what takes its place with --inherit-fd "
+                        + $"fd[N]:socket:[{node.Message.Ino}]");
+            }
+
             if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
             {
                 throw new CheckpointException(
