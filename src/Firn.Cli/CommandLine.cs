@@ -16,6 +16,8 @@ internal static class CommandLine
         ["decode"] = Verbs.Decode,
         ["encode"] = Verbs.Encode,
         ["demo"] = Verbs.Demo,
+        ["freeze"] = Verbs.Freeze,
+        ["thaw"] = Verbs.Thaw,
     };
 
     private static readonly Dictionary<string, Verbs> CriuVerbs = new()

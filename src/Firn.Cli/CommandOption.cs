@@ -11,8 +11,10 @@ internal enum Verbs
     Decode = 8,
     Encode = 16,
     Demo = 32,
+    Freeze = 64,
+    Thaw = 128,
     Criu = Dump | Restore | Check,
-    All = Criu | Decode | Encode | Demo,
+    All = Criu | Decode | Encode | Demo | Freeze | Thaw,
 }
 
 /// <summary>Whether an option has an argument, as getopt_long(3) means it.</summary>

@@ -10,6 +10,8 @@ internal static class HelpText
         ("dump", Verbs.Dump, "save a running tree of processes as CRIU-format images"),
         ("restore", Verbs.Restore, "bring a tree back from its images"),
         ("check", Verbs.Check, "say what this kernel offers, or with --pid what stands in the way of a dump"),
+        ("freeze", Verbs.Freeze, "stop a running tree in its cgroup, all of it at one instant"),
+        ("thaw", Verbs.Thaw, "let a frozen tree run on"),
         ("decode", Verbs.Decode, "print an image file as JSON: firn decode FILE"),
         ("encode", Verbs.Encode, "make an image file of JSON: firn encode FILE -o IMAGE"),
         ("demo", Verbs.Demo, "checkpoint, kill and restore a program before your eyes"),

@@ -62,6 +62,22 @@ internal sealed class Invocation
 
     public string? PidFile { get; set; }
 
+    public string? FreezeCgroup { get; set; }
+
+    public bool LeaveFrozen { get; set; }
+
+    public CgroupMode ManageCgroups { get; set; }
+
+    public List<CgroupRoot> CgroupRoots { get; } = [];
+
+    public List<string> CgroupProperties { get; } = [];
+
+    public List<string> CgroupControllers { get; } = [];
+
+    public string? CgroupYard { get; set; }
+
+    public string? Root { get; set; }
+
     public List<string> External { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
@@ -97,6 +113,12 @@ internal sealed class Invocation
         EmptyNamespaces = EmptyNamespaces,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
+        FreezeCgroup = FreezeCgroup,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupProperties = CgroupProperties,
+        CgroupControllers = CgroupControllers,
+        CgroupYard = CgroupYard,
     };
 
     public RestoreOptions ToRestoreOptions() => new()
@@ -105,6 +127,10 @@ internal sealed class Invocation
         Detached = Detached,
         Sibling = Sibling,
         LeaveStopped = LeaveStopped,
+        LeaveFrozen = LeaveFrozen,
+        ManageCgroups = ManageCgroups,
+        CgroupRoots = CgroupRoots,
+        CgroupYard = CgroupYard,
         ShellJob = ShellJob,
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
@@ -112,6 +138,7 @@ internal sealed class Invocation
         NewPidNamespace = NewPidNamespace,
         EmptyNamespaces = EmptyNamespaces,
         InheritFd = InheritFd,
+        Root = Root,
         External = External,
         TimeoutSeconds = TimeoutSeconds,
     };

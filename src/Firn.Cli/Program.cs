@@ -46,6 +46,8 @@ return Failure.Guard(
         "dump" => DumpCommand.Run(invocation),
         "restore" => RestoreCommand.Run(invocation),
         "check" => CheckCommand.Run(invocation),
+        "freeze" => FreezeCommand.Freeze(invocation),
+        "thaw" => FreezeCommand.Thaw(invocation),
         "decode" => ImageCommands.Decode(invocation),
         "encode" => ImageCommands.Encode(invocation),
         _ => DemoCommand.Run(invocation),

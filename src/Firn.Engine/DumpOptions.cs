@@ -46,4 +46,26 @@ public sealed record DumpOptions
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;
+
+    /// <summary>
+    /// The control group whose freezer stops the tree (`--freeze-cgroup`); null to use one that holds the tree and nothing else, if any.
+    /// </summary>
+    public string? FreezeCgroup { get; init; }
+
+    /// <summary>What is done about control groups (`--manage-cgroups`).</summary>
+    public CgroupMode ManageCgroups { get; init; }
+
+    /// <summary>Other roots of the tree's control groups (`--cgroup-root`).</summary>
+    public IReadOnlyList<CgroupRoot> CgroupRoots { get; init; } = [];
+
+    /// <summary>
+    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are found.
+    /// </summary>
+    public string? CgroupYard { get; init; }
+
+    /// <summary>Which properties of control groups are saved besides or instead of the usual (`--cgroup-props`), in CRIU's form.</summary>
+    public IReadOnlyList<string> CgroupProperties { get; init; } = [];
+
+    /// <summary>The controllers whose groups are saved (`--cgroup-dump-controller`); all, if none is named.</summary>
+    public IReadOnlyList<string> CgroupControllers { get; init; } = [];
 }

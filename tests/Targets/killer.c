@@ -2,6 +2,7 @@
 //   killer dump KILLS SEED COUNTERS COMMAND...      of dumps that leave `checking` running: it must go on and find nothing wrong
 //   killer restore KILLS SEED PROCESSES COMMAND...  of detached restores: nothing may be left of the tree
 //   killer target COUNT SEED COMMAND...             kills the target instead, which it starts anew each time: see below
+//   killer state KILLS SEED FILE TEXT COMMAND...    of dumps: FILE must soon say TEXT again each time
 // KILLS counts those that came in time; a dump or restore that ended before is no round. Ends with status 0 if all was well. The last
 // line sums up.
 #define _GNU_SOURCE
@@ -308,6 +309,38 @@ static int kill_targets(int count, char **both)
     return 0;
 }
 
+static int says(const char *file, const char *text)
+{
+    char line[64] = "";
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    long length = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+    close(fd);
+    return length > 0 && !strncmp(line, text, strlen(text));
+}
+
+static int kill_states(int count, const char *file, const char *text, char **command)
+{
+    int failed = 0, killed = 0;
+    long long took = usual(command, &failed);
+    for (int round = 0; round < count; round++) {
+        long long delay = draw() % took;
+        int pid = run(command);
+        nap(delay);
+        kill(pid, SIGKILL);
+        int status = reap(pid);
+        killed += WIFSIGNALED(status);
+        failed += !WIFSIGNALED(status) && status != 0;
+        // FREEZING, in between, is on its way.
+        for (long long end = now() + 2000000000LL; !says(file, text); nap(500000))
+            if (now() > end) {
+                printf("round %d, killed after %lld us of %lld: the state is not what it was\n", round, delay / 1000, took / 1000);
+                return 1;
+            }
+    }
+    printf("%d killed, %d failed; a dump took %lld us\n", killed, failed, took / 1000);
+    return failed || !killed;
+}
+
 int main(int count, char **arguments)
 {
     if (count < 6)
@@ -321,5 +354,7 @@ int main(int count, char **arguments)
         return kill_dumps(rounds, arguments[4], arguments + 5);
     if (!strcmp(arguments[1], "restore"))
         return kill_restores(rounds, atoi(arguments[4]), arguments + 5);
+    if (!strcmp(arguments[1], "state"))
+        return kill_states(rounds, arguments[4], arguments[5], arguments + 6);
     return kill_targets(rounds, arguments + 4);
 }

@@ -95,6 +95,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             thread.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
         }
+
+        context.Cgroups!.PlaceThreads(task);
     }
 
     /// <summary>Lets go of all tasks: the thaw.</summary>
@@ -215,6 +217,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             tracees.Add(tracee);
             child.Leader.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
+            context.Cgroups!.Place(child);
         }
     }
 

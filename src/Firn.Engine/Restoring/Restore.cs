@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -27,10 +28,11 @@ internal static class Restore
         using var tree = new GrowingTree(plan);
         try
         {
+            context.Cgroups = CgroupTree.Prepare(context);
             if (context.Namespaces.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
-                clock.Run("root task", tree.PlantRoot);
+                clock.Run("root task", () => PlantRoot(context, tree));
             }
             else
             {
@@ -41,6 +43,7 @@ internal static class Restore
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
+            context.Cgroups.SetProperties();
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
                 context.Tasks[0].OuterPid,
@@ -76,7 +79,7 @@ internal static class Restore
         RestoreContext context = plan.Context;
         NamespaceStage.Prepare(context);
         using var handover = new Handover(context.Files);
-        clock.Run("root task", tree.PlantRoot);
+        clock.Run("root task", () => PlantRoot(context, tree));
         clock.Run("namespaces", () => NamespaceStage.Fill(context, tree.First));
         clock.Run("files", () =>
         {
@@ -84,6 +87,12 @@ internal static class Restore
             context.Within(tree.First, () => CreateFilesHere(plan));
             handover.Run(tree.First);
         });
+    }
+
+    private static void PlantRoot(RestoreContext context, GrowingTree tree)
+    {
+        tree.PlantRoot();
+        context.Cgroups!.PlaceRoot(tree.ChildPid);
     }
 
     private static void CreateFiles(RestorePlan plan)

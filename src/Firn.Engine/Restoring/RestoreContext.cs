@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -28,6 +29,9 @@ internal sealed class RestoreContext
 
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
+
+    /// <summary>The control groups, once they are made.</summary>
+    public CgroupTree? Cgroups { get; set; }
 
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }

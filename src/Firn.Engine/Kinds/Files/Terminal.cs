@@ -1,5 +1,6 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -82,6 +83,7 @@ internal sealed partial class Terminal : FileKind
                 Pos = 0,
                 Fown = owner,
                 Name = FileName.Of(context, file).Path,
+                MntId = context.Files.State.Get<MountView>().MountOf(file),
                 Mode = file.Stat.st_mode,
             },
         });

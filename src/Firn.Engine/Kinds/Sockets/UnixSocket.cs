@@ -1,5 +1,6 @@
 using System.Text;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Images;
@@ -220,7 +221,8 @@ internal sealed class UnixSocket : FileKind
             message.NameDir = DirectoryOf(path, name);
         }
         else if (path != name && !message.Deleted
-            && (Sys.StatAt(At.AT_FDCWD, name, out FileStat named).IsError || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
+            && (Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, name), out FileStat named).IsError
+                || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
         {
             context.Log.LogWarning(
                 "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name",
