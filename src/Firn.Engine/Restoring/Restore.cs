@@ -47,7 +47,7 @@ internal static class Restore
             clock.Run("resume", () => Resume.Run(context, tree));
             return new RestoreResult(
                 context.Tasks[0].OuterPid,
-                tree.ChildPid,
+                context.FirstPid,
                 context.Tasks.Count,
                 context.Tasks.Sum(task => task.Threads.Count),
                 clock.Phases,
@@ -92,7 +92,7 @@ internal static class Restore
     private static void PlantRoot(RestoreContext context, GrowingTree tree)
     {
         tree.PlantRoot();
-        context.Cgroups!.PlaceRoot(tree.ChildPid);
+        context.Cgroups!.PlaceRoot(context.FirstPid);
     }
 
     private static void CreateFiles(RestorePlan plan)

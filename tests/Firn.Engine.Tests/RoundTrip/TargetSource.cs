@@ -8,9 +8,8 @@ namespace Firn.Engine.Tests.RoundTrip;
 /// <param name="OnlyRestored">`// only-restored`: the target checks what only a restore changes, so that there is no run with
 /// --leave-running.</param>
 /// <param name="Namespaces">`// contain: letters`: the namespaces of its own that it needs, as `contain` takes them.</param>
-/// <param name="NeedsProc">`// needs-proc`: it looks for its pid in /proc, which must be that of its own pid namespace.</param>
 public sealed record TargetSource(
-    string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored, string Namespaces, bool NeedsProc)
+    string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored, string Namespaces)
 {
     private static readonly string[] Prefixes =
         ["mem_", "file_", "pipe_", "tty_", "lock_", "unix_", "inet_", "event_", "task_", "sig_", "timer_", "regs_", "tree_", "many_",
@@ -36,8 +35,7 @@ public sealed record TargetSource(
             Words(lines, "// dump-options:"),
             Words(lines, "// expect-refusal:").FirstOrDefault(),
             lines.Any(line => line.StartsWith("// only-restored", StringComparison.Ordinal)),
-            Words(lines, "// contain:").FirstOrDefault() ?? string.Empty,
-            lines.Any(line => line.StartsWith("// needs-proc", StringComparison.Ordinal)));
+            Words(lines, "// contain:").FirstOrDefault() ?? string.Empty);
     }
 
     private static string[] Words(string[] lines, string key)
