@@ -1,5 +1,6 @@
 // Runs a program as the init of namespaces of its own: contain LETTERS PROGRAM ARGUMENT...
-// p pid, u uts, i ipc, t time, m mount (with a /proc of its own), n net, U user (ids from 100000 on). Ends when the program does.
+// p pid, u uts, i ipc, t time, n net, U user (ids from 100000 on), m mount: the host's root, /dev and /sys, with /proc, terminals and
+// /dev/shm of its own, and nothing else that the host may have mounted. Ends when the program does.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,15 @@ static void set(int pid, const char *name, const char *text)
         exit(1);
     }
     close(fd);
+}
+
+static int mounts(void)
+{
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("/", "/mnt", NULL, MS_BIND, NULL)
+        || mount("/dev", "/mnt/dev", NULL, MS_BIND, NULL) || mount("/sys", "/mnt/sys", NULL, MS_BIND, NULL)
+        || mount("devpts", "/mnt/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620,gid=5")
+        || mount("shm", "/mnt/dev/shm", "tmpfs", 0, NULL) || mount("proc", "/mnt/proc", "proc", 0, NULL)
+        || chdir("/mnt") || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/");
 }
 
 int main(int argc, char **argv)
@@ -62,8 +72,7 @@ int main(int argc, char **argv)
             _exit(2);
         if (flags & CLONE_NEWUTS && sethostname("contained", 9))
             _exit(3);
-        if (flags & CLONE_NEWNS
-            && (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL)))
+        if (flags & CLONE_NEWNS && mounts())
             _exit(4);
         setsid();
         execv(argv[2], argv + 2);

@@ -172,6 +172,12 @@ public sealed class NamespaceTests
     private static int Start(PidNamespace space, TargetSource target, string namespaces, out string work)
     {
         string directory = work = space.MakeDirectory("work");
+        if (namespaces.Contains('U', StringComparison.Ordinal))
+        {
+            // Its root within: of the maps that `contain` writes.
+            Assert.Equal(0, space.Run(Programs.Command("/bin/chown", "/usr/bin/chown"), "100000:200000", directory).Status);
+        }
+
         space.Start([Programs.Target("contain"), namespaces, Programs.Target(target.Name), directory]);
         PidNamespace.Until(() => File.Exists(Path.Combine(directory, "ready")), $"{target.Name} is ready");
         return space.Pids.Single(pid => InnerPid(space, pid) == 1 && Name(space, pid) != "contain");
