@@ -19,6 +19,7 @@ internal static class TreeImages
             AddTask(context, task);
         }
 
+        MappedIds.MapDump(context);
         if (context.Namespace(CloneFlags.CLONE_NEWTIME).IsFirns)
         {
             context.Images.Add(ImageKind.Timens, 0, TimeNamespace.Now(0, 0));

@@ -44,7 +44,9 @@ internal readonly ref struct BorrowedIdentity
     public static BorrowedIdentity OfHolder(RestoreContext context, uint fileId)
     {
         RestoredTask? holder = context.Files.State.Get<Holders>().Find(context, fileId);
-        return holder?.Core.ThreadCore?.Creds is { } credentials ? Of(0, credentials.Euid, credentials.Egid) : default;
+        return holder?.Core.ThreadCore?.Creds is not { } credentials ? default
+            : context.Images.Ids is { } ids ? Of(0, ids.OuterUser(credentials.Euid), ids.OuterGroup(credentials.Egid))
+            : Of(0, credentials.Euid, credentials.Egid);
     }
 
     /// <summary>Gives the ids back.</summary>

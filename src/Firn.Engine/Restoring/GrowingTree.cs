@@ -28,9 +28,6 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     /// <summary>The first task: the root, or the init that Firn adds before it. The namespaces are made with it, and filled by it.</summary>
     public Remote First => init?.Remote ?? context.Tasks[0].Leader.Remote;
 
-    /// <summary>The process that is Firn's child: the first task.</summary>
-    public int ChildPid { get; private set; }
-
     /// <summary>Makes the first task, empty.</summary>
     /// <exception cref="RestoreConflictException">Its pid is taken.</exception>
     public void PlantRoot()
@@ -51,7 +48,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
 
         tracees.Add(tracee);
-        ChildPid = tracee.Tid;
+        context.FirstPid = tracee.Tid;
         if (isInOwnPids)
         {
             pidNamespace = NamespaceVisit.Open(tracee.Tid, "pid");
@@ -110,7 +107,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         if (pidNamespace is not null)
         {
             // All that is in it goes with its init.
-            plan.Kill(ChildPid);
+            plan.Kill(context.FirstPid);
         }
         else if (context.Tasks.Count > 1)
         {

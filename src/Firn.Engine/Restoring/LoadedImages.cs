@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -15,6 +16,12 @@ internal sealed class LoadedImages(string directory) : IDisposable
     /// <summary>The images directory.</summary>
     public string Directory { get; } = directory;
 
+    /// <summary>
+    /// The maps of the tree's user namespace, where it has one of its own: ids in what is read from now on are those that Firn itself sets.
+    /// Credentials stay as they are.
+    /// </summary>
+    public MappedIds? Ids { get; set; }
+
     /// <summary>The entries of a file; none when the file is absent, which means that there is nothing of its kind.</summary>
     /// <exception cref="ImageFormatException">The file is damaged.</exception>
     public IReadOnlyList<ImageEntry> Entries(ImageKind kind, ulong id = 0)
@@ -23,6 +30,14 @@ internal sealed class LoadedImages(string directory) : IDisposable
         {
             string name = kind.FileName(id);
             entries = Read(name) is { } bytes ? ImageFile.Decode(kind, bytes, name) : [];
+            if (Ids is not null)
+            {
+                foreach (ImageEntry entry in entries)
+                {
+                    Ids.MapRestored(entry.Message);
+                }
+            }
+
             files.Add((kind, id), entries);
         }
 

@@ -52,7 +52,7 @@ internal static class Restore
             context.Hooks.CallForLog(HookNames.PostResume);
             return new RestoreResult(
                 context.Tasks[0].OuterPid,
-                tree.ChildPid,
+                context.FirstPid,
                 context.Tasks.Count,
                 context.Tasks.Sum(task => task.Threads.Count),
                 clock.Phases,
@@ -98,8 +98,8 @@ internal static class Restore
     private static void PlantRoot(RestoreContext context, GrowingTree tree)
     {
         tree.PlantRoot();
-        context.Cgroups!.PlaceRoot(tree.ChildPid);
-        context.Hooks.RootPid = tree.ChildPid;
+        context.Cgroups!.PlaceRoot(context.FirstPid);
+        context.Hooks.RootPid = context.FirstPid;
         context.Hooks.Call(HookNames.SetupNamespaces);
     }
 

@@ -40,6 +40,9 @@ internal sealed class RestoreContext
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }
 
+    /// <summary>The first task of the tree as Firn sees it, once it exists: the root, or an init that Firn adds.</summary>
+    public int FirstPid { get; set; }
+
     /// <summary>The root's own namespace of a kind, or null where it shares Firn's.</summary>
     public RestoredNamespace? OwnNamespace(CloneFlags flag) => Namespaces.Find(own => own.Kind.Flag == flag);
 

@@ -1,4 +1,5 @@
 using Firn.Engine.Hooks;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -59,6 +60,7 @@ internal sealed class RestorePlan
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
+        images.Ids = UserNamespace.Resolve(images, namespaces);
         var context = new RestoreContext
         {
             Options = options,

@@ -74,14 +74,14 @@ internal static class Resume
 
             if (context.Options.LeaveFrozen)
             {
-                _ = StillTree.Freeze(tree.ChildPid, null, context.Options.TimeoutSeconds, context.Log);
+                _ = StillTree.Freeze(context.FirstPid, null, context.Options.TimeoutSeconds, context.Log);
             }
 
             tree.Thaw();
         }
         catch
         {
-            StillTree.LetGo(tree.ChildPid, context.Log);
+            StillTree.LetGo(context.FirstPid, context.Log);
             throw;
         }
     }

@@ -7,15 +7,22 @@ namespace Firn.Engine.Tests.RoundTrip;
 /// <param name="Refusal">`// expect-refusal: identifier`: it must be refused, and unharmed.</param>
 /// <param name="OnlyRestored">`// only-restored`: the target checks what only a restore changes, so that there is no run with
 /// --leave-running.</param>
-public sealed record TargetSource(string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored)
+/// <param name="Namespaces">`// contain: letters`: the namespaces of its own that it needs, as `contain` takes them.</param>
+public sealed record TargetSource(
+    string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored, string Namespaces)
 {
     private static readonly string[] Prefixes =
         ["mem_", "file_", "pipe_", "tty_", "lock_", "unix_", "inet_", "event_", "task_", "sig_", "timer_", "regs_", "tree_", "many_",
          "mnt_"];
 
     /// <summary>All targets that are one kind's own test.</summary>
-    public static IEnumerable<TargetSource> All { get; } = [.. Directory.EnumerateFiles(Programs.TargetSources, "*.c")
-        .Where(path => Prefixes.Any(prefix => Path.GetFileName(path).StartsWith(prefix, StringComparison.Ordinal)))
+    public static IEnumerable<TargetSource> All { get; } = ReadAll(Prefixes);
+
+    /// <summary>All targets that are the test of namespaces.</summary>
+    public static IEnumerable<TargetSource> OfNamespaces { get; } = ReadAll(["ns_"]);
+
+    private static List<TargetSource> ReadAll(string[] prefixes) => [.. Directory.EnumerateFiles(Programs.TargetSources, "*.c")
+        .Where(path => prefixes.Any(prefix => Path.GetFileName(path).StartsWith(prefix, StringComparison.Ordinal)))
         .Order(StringComparer.Ordinal)
         .Select(Read)];
 
@@ -27,7 +34,8 @@ public sealed record TargetSource(string Name, string[] Options, string[] DumpOp
             Words(lines, "// options:"),
             Words(lines, "// dump-options:"),
             Words(lines, "// expect-refusal:").FirstOrDefault(),
-            lines.Any(line => line.StartsWith("// only-restored", StringComparison.Ordinal)));
+            lines.Any(line => line.StartsWith("// only-restored", StringComparison.Ordinal)),
+            Words(lines, "// contain:").FirstOrDefault() ?? string.Empty);
     }
 
     private static string[] Words(string[] lines, string key)

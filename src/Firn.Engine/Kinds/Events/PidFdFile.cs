@@ -73,7 +73,7 @@ internal sealed class PidFdFile : FileKind
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         OpenFlags flags = (OpenFlags)entry.Pidfd.Flags & (PIDFD_THREAD | OpenFlags.O_NONBLOCK);
-        return entry.Pidfd.Nspid == Reaped ? OpenReaped(flags) : Open(Sys.GetPid(), flags & ~PIDFD_THREAD);
+        return entry.Pidfd.Nspid == Reaped ? OpenReaped(context, flags) : Open(Sys.GetPid(), flags & ~PIDFD_THREAD);
     }
 
     /// <inheritdoc/>
@@ -96,6 +96,27 @@ internal sealed class PidFdFile : FileKind
         Slot opened = batch.Call(Sysno.pidfd_open, message.Nspid, (int)flags);
         batch.Call(Sysno.dup3, opened, descriptor.Fd, (int)closeOnExec);
         batch.Call(Sysno.close, opened);
+    }
+
+    private static Fd OpenReaped(RestoreContext context, OpenFlags flags)
+    {
+        if (context.OwnNamespace(CloneFlags.CLONE_NEWPID) is null)
+        {
+            return OpenReaped(flags);
+        }
+
+        // A process that was in the tree's pid namespace: to the tree, one that was outside is another thing.
+        using Fd own = NamespaceVisit.Open(context.FirstPid, "pid");
+        using Fd firns = NamespaceVisit.Open(Sys.GetPid(), "pid");
+        Sys.SetNs(own.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID)");
+        try
+        {
+            return OpenReaped(flags);
+        }
+        finally
+        {
+            Sys.SetNs(firns.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID, home)");
+        }
     }
 
     private static Fd OpenReaped(OpenFlags flags)

@@ -66,6 +66,8 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         foreach (IpcVarEntry limits in context.Images.All<IpcVarEntry>(ImageKind.IpcVar, own.Id))
         {
+            // Of a namespace that a user namespace owns, the limits are its root's to set.
+            using BorrowedIdentity identity = BorrowedIdentity.Of(0, context.Images.Ids?.OuterUser(0) ?? 0);
             WriteLimits(context, limits);
         }
 

@@ -75,6 +75,7 @@ internal sealed class Credentials : TaskKind
 
         ProcStatus status = ProcStatus.Read(thread.Remote.Tracee.Tid);
         CredsEntry present = ToMessage(status);
+        context.Images.Ids?.MapCredentials(present);
         present.Secbits = OwnSecureBits();
         bool wantsNoNewPrivileges = saved.NoNewPrivs != 0;
         if (!IsSame(saved, present))

@@ -53,10 +53,14 @@ internal sealed class IntervalTimers : TaskKind
         for (int i = 0; i < entries.Length; i++)
         {
             ItimerEntry entry = entries[i];
-            if ((entry.Vsec | entry.Vusec) != 0)
+
+            // The real one has nothing left and yet an interval while its signal waits: the kernel would start it again with the delivery.
+            bool isWaiting = i == 0 && (entry.Vsec | entry.Vusec) == 0 && (entry.Isec | entry.Iusec) != 0;
+            if (isWaiting || (entry.Vsec | entry.Vusec) != 0)
             {
                 RemoteBuffer value = batch.Allocate(Size);
-                ReadOnlySpan<ulong> words = [entry.Isec, entry.Iusec, entry.Vsec, entry.Vusec];
+                ReadOnlySpan<ulong> words =
+                    [entry.Isec, entry.Iusec, isWaiting ? entry.Isec : entry.Vsec, isWaiting ? entry.Iusec : entry.Vusec];
                 words.CopyTo(value.As<ulong>());
                 batch.Call(Sysno.setitimer, i, value, 0);
             }

@@ -1,0 +1,208 @@
+using System.Globalization;
+using Xunit;
+
+namespace Firn.Engine.Tests.RoundTrip;
+
+/// <summary>Round trips of trees in namespaces of their own, whose root is the init of a pid namespace.</summary>
+public sealed class NamespaceTests
+{
+    private const int SIGUSR1 = 10;
+    private const int SIGKILL = 9;
+    private const int Times = 10;
+    private const string Basic = "pui";
+    private const string WithMounts = "puim";
+
+    public static IEnumerable<TheoryDataRow<string>> OwnTargets
+        => TargetSource.OfNamespaces.Select(target => new TheoryDataRow<string>(target.Name));
+
+    public static IEnumerable<TheoryDataRow<string>> AllTargets
+        => TargetSource.All.Where(target => target.Refusal is null).Select(target => new TheoryDataRow<string>(target.Name));
+
+    [Theory]
+    [MemberData(nameof(OwnTargets))]
+    public void A_namespace_is_whole_after_dump_kill_and_restore(string name)
+    {
+        TargetSource target = TargetSource.OfNamespaces.Single(target => target.Name == name);
+        RoundTrip(target, target.Namespaces);
+    }
+
+    [Theory]
+    [MemberData(nameof(AllTargets))]
+    public void A_kind_is_whole_within_namespaces(string name)
+        => RoundTrip(TargetSource.All.Single(target => target.Name == name), WithMounts);
+
+    [Theory]
+    [MemberData(nameof(OwnTargets))]
+    public void A_namespace_is_unharmed_by_ten_dumps(string name)
+    {
+        TargetSource target = TargetSource.OfNamespaces.Single(target => target.Name == name);
+        using var space = new PidNamespace();
+        int root = Start(space, target, target.Namespaces, out string work);
+        for (int time = 1; time <= Times; time++)
+        {
+            space.FirnMust(["dump", "-t", $"{root}", "-D", space.MakeDirectory($"images-{time}"), "-R", .. target.Options, .. target.DumpOptions]);
+        }
+
+        CheckItself(space, root, work);
+    }
+
+    [Fact]
+    public void A_failed_restore_leaves_nothing()
+    {
+        using var space = new PidNamespace();
+        TargetSource target = TargetSource.OfNamespaces.Single(target => target.Name == "ns_ids");
+        int root = Start(space, target, Basic, out _);
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{root}", "-D", images);
+        space.UntilEmpty();
+        foreach (string core in Directory.GetFiles(images, "core-*.img").Order().Skip(1))
+        {
+            string kept = core + ".kept";
+            File.Move(core, kept);
+            Assert.Equal(1, space.Firn("restore", "-D", images, "-d").Status);
+            Assert.Empty(space.Pids);
+            File.Move(kept, core);
+        }
+
+        // A pid file that can't be written is noticed when all is there but the thaw.
+        Assert.Equal(1, space.Firn("restore", "-D", images, "-d", "--pidfile", "/proc/no-such-file").Status);
+        Assert.Empty(space.Pids);
+    }
+
+    [Fact]
+    public void A_part_of_a_pid_namespace_is_refused_by_name()
+    {
+        using var space = new PidNamespace();
+        TargetSource target = TargetSource.OfNamespaces.Single(target => target.Name == "ns_ids");
+        int root = Start(space, target, Basic, out string work);
+        int child = space.Pids.First(pid => pid > root && InnerPid(space, pid) > 1);
+        Outcome outcome = space.Firn("dump", "-t", $"{child}", "-D", space.MakeDirectory("images"));
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains("[pid-namespace-part]", outcome.Error, StringComparison.Ordinal);
+        CheckItself(space, root, work);
+    }
+
+    [Fact]
+    public void A_process_that_came_into_the_namespace_from_outside_is_refused_by_name()
+    {
+        string nsenter = Programs.Command("/usr/bin/nsenter");
+        using var space = new PidNamespace();
+        TargetSource target = TargetSource.OfNamespaces.Single(target => target.Name == "ns_ids");
+        int root = Start(space, target, Basic, out string work);
+        space.Start([nsenter, "-t", $"{root}", "-p", "/bin/sleep", "1000"]);
+        PidNamespace.Until(() => space.Pids.Any(pid => Name(space, pid) == "sleep"), "sleep runs");
+        int stranger = space.Pids.Single(pid => Name(space, pid) == "sleep");
+        Outcome outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains($"{stranger}", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("[pid-namespace-stranger]", outcome.Error, StringComparison.Ordinal);
+        CheckItself(space, root, work);
+    }
+
+    [Fact]
+    public void A_nested_namespace_is_refused_by_name()
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        space.Start([Programs.Target("contain"), "p", Programs.Target("contain"), "u", Programs.Target("ns_names"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "ns_names is ready");
+        int root = space.Pids.Single(pid => Name(space, pid) == "contain" && InnerPid(space, pid) == 1);
+        Outcome outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains("[nested-namespace]", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_plain_tree_is_restored_beside_itself_in_a_new_pid_namespace()
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        int pid = space.Start([Programs.Target("mem_private"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "mem_private is ready");
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images, "-R");
+        IReadOnlyList<int> first = space.Pids;
+        Assert.Equal(1, space.Firn("restore", "-D", images, "-d").Status);
+        Assert.Equal(first, space.Pids);
+        space.FirnMust("restore", "-D", images, "-d", "--new-pid-namespace", "--pidfile", "pid");
+        int root = int.Parse(File.ReadAllText(Path.Combine(images, "pid")), CultureInfo.InvariantCulture);
+        Assert.NotEqual(pid, root);
+        Assert.Equal(pid, InnerPid(space, root));
+        string self = File.ResolveLinkTarget($"{space.Proc(root, "root")}/proc/{pid}/exe", returnFinalTarget: false)!.FullName;
+        Assert.Equal(Programs.Target("mem_private"), self);
+        CheckItself(space, root, work);
+
+        // Its init has reaped it, and ended with the last of the tree.
+        PidNamespace.Until(() => space.Pids.SequenceEqual(first), "the second tree has ended, and the first is there");
+    }
+
+    [Fact]
+    public void The_init_of_a_new_pid_namespace_tells_how_the_root_has_ended()
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        int pid = space.Start([Programs.Target("event_timerfd"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "event_timerfd is ready");
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images);
+        int firn = space.Start([Programs.Firn, "restore", "-D", images, "--new-pid-namespace", "--pidfile", "pid"]);
+        string file = Path.Combine(images, "pid");
+        PidNamespace.Until(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the tree is restored");
+        PidNamespace.Until(() => Runs(space, int.Parse(File.ReadAllText(file), CultureInfo.InvariantCulture)), "the tree is thawed");
+        space.Kill(int.Parse(File.ReadAllText(file), CultureInfo.InvariantCulture), SIGKILL);
+        Assert.Equal(128 + SIGKILL, space.Wait(firn).Status);
+    }
+
+    private static bool Runs(PidNamespace space, int pid)
+        => File.ReadAllText(space.Proc(pid, "status")).Contains("TracerPid:\t0\n", StringComparison.Ordinal);
+
+    private static void RoundTrip(TargetSource target, string namespaces)
+    {
+        using var space = new PidNamespace();
+        int root = Start(space, target, namespaces, out string work);
+        string images = space.MakeDirectory("images");
+        IReadOnlyList<int> before = InnerPids(space);
+        space.FirnMust(["dump", "-t", $"{root}", "-D", images, "-v4", "-o", "dump.log", .. target.Options, .. target.DumpOptions]);
+        space.UntilEmpty();
+        space.FirnMust(["restore", "-D", images, "-d", "-v4", "-o", "restore.log", "--pidfile", "pid", .. target.Options]);
+        Assert.Equal(before, InnerPids(space));
+        CheckItself(space, int.Parse(File.ReadAllText(Path.Combine(images, "pid")), CultureInfo.InvariantCulture), work);
+    }
+
+    private static int Start(PidNamespace space, TargetSource target, string namespaces, out string work)
+    {
+        string directory = work = space.MakeDirectory("work");
+        if (namespaces.Contains('U', StringComparison.Ordinal))
+        {
+            // Its root within: of the maps that `contain` writes.
+            Assert.Equal(0, space.Run(Programs.Command("/bin/chown", "/usr/bin/chown"), "100000:200000", directory).Status);
+        }
+
+        space.Start([Programs.Target("contain"), namespaces, Programs.Target(target.Name), directory]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(directory, "ready")), $"{target.Name} is ready");
+        return space.Pids.Single(pid => InnerPid(space, pid) == 1 && Name(space, pid) != "contain");
+    }
+
+    // Of all that are in a namespace below that of the tests.
+    private static List<int> InnerPids(PidNamespace space)
+        => [.. space.Pids.Where(pid => Levels(space, pid).Length > 1).Select(pid => InnerPid(space, pid)).Order()];
+
+    private static int InnerPid(PidNamespace space, int pid) => Levels(space, pid) is [_, .., string inner]
+        ? int.Parse(inner, CultureInfo.InvariantCulture)
+        : 0;
+
+    private static string[] Levels(PidNamespace space, int pid)
+        => File.ReadLines(space.Proc(pid, "status")).First(line => line.StartsWith("NSpid:", StringComparison.Ordinal))[6..]
+            .Split('\t', StringSplitOptions.RemoveEmptyEntries);
+
+    private static string Name(PidNamespace space, int pid) => File.ReadAllText(space.Proc(pid, "comm")).TrimEnd('\n');
+
+    private static void CheckItself(PidNamespace space, int root, string work)
+    {
+        string result = Path.Combine(work, "result");
+        space.Kill(root, SIGUSR1);
+        PidNamespace.Until(() => File.Exists(result) || !space.Pids.Contains(root), "the target has checked itself");
+        Assert.True(File.Exists(result), "the target ended before it had checked itself");
+        Assert.Equal("ok\n", File.ReadAllText(result));
+    }
+}
