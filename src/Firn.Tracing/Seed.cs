@@ -5,15 +5,16 @@ namespace Firn.Tracing;
 
 /// <summary>The empty task that a restore grows: a new process with nothing in it but one page of code that it never runs.</summary>
 /// <remarks>
-/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 300 bytes out of a memfd: 58 µs, and no copy of Firn's
+/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 250 bytes out of a memfd: 58 µs, and no copy of Firn's
 /// memory. The task inherits Firn's descriptors that are not close-on-exec. It is seized before it executes, with PTRACE_O_EXITKILL, so
 /// that it dies with Firn; should Firn die before the seizing, the task finds its pipe closed, and the program it executes traps.
 /// </remarks>
 public static partial class Seed
 {
+    // Behind the instructions of the seed itself.
     private const int InitOffset = 16;
 
-    private static RemotePtr SystemCall => new(StaticProgram.CodeAddress + 1);
+    private static RemotePtr SystemCall => new(TinyProgram.LoadAddress + TinyProgram.CodeOffset + 1);
 
     // int3; syscall; int3: run by no one but a tracer that sets rip behind the first.
     private static ReadOnlySpan<byte> ProgramCode => [0xcc, 0x0f, 0x05, 0xcc];
@@ -47,13 +48,15 @@ public static partial class Seed
     public static (Tracee? Tracee, Errno Errno) Plant(
         int pid, CloneFlags cloneFlags, Scratch scratch, int scratchFd, Func<bool> retry, Action<int>? beforeExec = null)
     {
-        using Fd program = MakeProgram();
+        using Fd program = TinyProgram.Make(
+            "firn-seed", [.. ProgramCode, .. new byte[InitOffset - ProgramCode.Length], .. InitCode], isWritable: false);
         int dumpable = Sys.Prctl(PrctlOption.PR_GET_DUMPABLE).Int32;
         SysResult cloned;
         Fd gate;
         do
         {
-            cloned = CloneInto(pid, cloneFlags, program.Number, out gate);
+            Signal exitSignal = (cloneFlags & CloneFlags.CLONE_PARENT) != 0 ? Signal.None : Signal.SIGCHLD;
+            cloned = CloneInto(pid, cloneFlags, exitSignal, program.Number, out gate);
             if (cloned.IsError)
             {
                 gate.Dispose();
@@ -153,7 +156,6 @@ public static partial class Seed
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
         }
     }
-
     /// <summary>
     /// Makes a seed that is to stay one the init of a pid namespace: let go, it reaps whoever ends, and exits when no one is left.
     /// </summary>
@@ -170,18 +172,10 @@ public static partial class Seed
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
         }
 
-        registers.rip = StaticProgram.CodeAddress + InitOffset;
+        registers.rip = TinyProgram.LoadAddress + TinyProgram.CodeOffset + InitOffset;
         registers.rbx = (ulong)child;
         registers.orig_rax = ulong.MaxValue;
         remote.Tracee.SetSignalMask(0);
         remote.Tracee.SetRegisters(registers);
-    }
-
-    private static Fd MakeProgram()
-    {
-        byte[] code = new byte[InitOffset + InitCode.Length];
-        ProgramCode.CopyTo(code);
-        InitCode.CopyTo(code.AsSpan(InitOffset));
-        return StaticProgram.Make("firn-seed", code);
     }
 }

@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Cgroups;
+using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Freezing;
@@ -10,7 +11,7 @@ namespace Firn.Engine.Freezing;
 /// <remarks>
 /// A group is frozen only until all threads are seized: in a frozen group no remote call runs, and no task forks. What was found frozen is
 /// thawed for the dump, with every thread under ptrace, and frozen again before the first is let go. While a group is not as it was found,
-/// a <see cref="DeathGuard"/> stands by, so that a Firn that is killed leaves it as it was.
+/// a <see cref="Guard"/> stands by, so that a Firn that is killed leaves it as it was.
 /// </remarks>
 internal sealed class TreeFreezer : IDisposable
 {
@@ -19,7 +20,7 @@ internal sealed class TreeFreezer : IDisposable
     private readonly CgroupFreezer? instant;
     private readonly List<CgroupFreezer> foundFrozen = [];
     private readonly HashSet<int> known = [];
-    private DeathGuard? guard;
+    private Guard? guard;
 
     /// <summary>Chooses what to use; nothing is done yet.</summary>
     /// <exception cref="CheckpointException">The group that was named can't be used.</exception>
@@ -51,7 +52,7 @@ internal sealed class TreeFreezer : IDisposable
             return;
         }
 
-        guard ??= DeathGuard.Start([instant.AsWrite(frozen: false)]);
+        guard ??= StartGuard([instant.AsWrite(frozen: false)]);
         IsStopping = true;
         instant.Freeze();
 
@@ -76,10 +77,10 @@ internal sealed class TreeFreezer : IDisposable
         if (found.Count > 0)
         {
             foundFrozen.AddRange(found);
-            List<(string, byte[])> writes = [.. foundFrozen.Select(freezer => freezer.AsWrite(frozen: true))];
-            DeathGuard? former = guard;
-            guard = DeathGuard.Start(IsStopping ? [instant!.AsWrite(frozen: false), .. writes] : writes);
-            former?.Dispose();
+            List<(string Path, byte[] Bytes)> writes = [.. foundFrozen.Select(freezer => freezer.AsWrite(frozen: true))];
+            Guard? former = guard;
+            guard = StartGuard(IsStopping ? [instant!.AsWrite(frozen: false), .. writes] : writes);
+            former?.Release();
         }
 
         EndInstant();
@@ -107,12 +108,34 @@ internal sealed class TreeFreezer : IDisposable
         }
 
         foundFrozen.Clear();
-        guard?.Dispose();
+        guard?.Release();
         guard = null;
     }
 
     /// <inheritdoc/>
     public void Dispose() => PutBack();
+
+    // The files are open across its start; there is no other that would inherit them meanwhile.
+    private static Guard StartGuard(IReadOnlyList<(string Path, byte[] Bytes)> writes)
+    {
+        List<Fd> files = [];
+        try
+        {
+            var plan = new GuardPlan();
+            foreach ((string path, byte[] bytes) in writes)
+            {
+                const OpenFlags Flags = OpenFlags.O_WRONLY;
+                files.Add(new Fd(Sys.OpenAt(At.AT_FDCWD, path, Flags, 0).OrThrow($"open({path})").Int32));
+                plan.Write(files[^1].Number, bytes);
+            }
+
+            return Guard.Start(plan);
+        }
+        finally
+        {
+            files.ForEach(file => file.Dispose());
+        }
+    }
 
     private static void RefuseOthers(FrozenTree tree, CgroupFreezer freezer)
     {
@@ -143,7 +166,7 @@ internal sealed class TreeFreezer : IDisposable
         IsHolding = false;
         if (foundFrozen.Count == 0)
         {
-            guard?.Dispose();
+            guard?.Release();
             guard = null;
         }
     }

@@ -15,7 +15,9 @@ namespace Firn.Engine.Memory;
 /// <param name="batch">The leader's batch.</param>
 /// <param name="scratch">Firn's own mapping there.</param>
 /// <param name="descriptorOf">The descriptor of a mapping's file, in the process; -1 for anonymous memory.</param>
-internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, AddressRange scratch, Func<VmaEntry, int> descriptorOf)
+/// <param name="segmentSize">The size of a segment of System V, by its id.</param>
+internal sealed class MemoryBuilder(
+    TaskMemory memory, RemoteBatch batch, AddressRange scratch, Func<VmaEntry, int> descriptorOf, Func<uint, ulong> segmentSize)
 {
     private const int MREMAP_MAYMOVE_FIXED = 3;
     private const ulong TaskSize = 0x7ffffffff000;
@@ -25,6 +27,7 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
     private readonly List<(AddressRange Range, ProtectionFlags Protection)> finalProtections = [];
     private readonly List<SourceRun> plain = [];
     private bool isInherited;
+    private List<Mapping> found = [];
 
     /// <summary>Does all of it.</summary>
     /// <param name="inherited">Whether the process has a copy of its parent's restored memory.</param>
@@ -33,6 +36,7 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
     public long Run(bool inherited, List<Mapping> current)
     {
         isInherited = inherited;
+        found = current;
         AddressRange parking = ParkKernelMappings(current);
         UnmapAllBut(parking);
         PlaceKernelMappings(parking);
@@ -187,6 +191,12 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
     private void MapFresh(PlannedVma vma, AddressRange range, ProtectionFlags protection)
     {
         VmaEntry entry = vma.Entry;
+        if (entry.Is(VmaStatus.SystemVSegment))
+        {
+            Attach(entry, range, protection);
+            return;
+        }
+
         int fd = descriptorOf(entry);
         MapFlags flags = ((MapFlags)entry.Flags & TakenFlags) | MapFlags.MAP_FIXED | (fd < 0 ? MapFlags.MAP_ANONYMOUS : 0)
             | (entry.Has(MapFlags.MAP_DROPPABLE) ? MapFlags.MAP_DROPPABLE : entry.IsPrivate() ? MapFlags.MAP_PRIVATE : MapFlags.MAP_SHARED);
@@ -200,6 +210,34 @@ internal sealed class MemoryBuilder(TaskMemory memory, RemoteBatch batch, Addres
                 batch.MakeRoom(1, 0, purpose);
                 batch.Try(Sysno.madvise, range.Start, range.Length, (int)advice);
             }
+        }
+    }
+
+    // A segment is attached whole, aside; the part that belongs here is moved here, and the rest let go (ipc/shm.c counts mappings).
+    private void Attach(VmaEntry entry, AddressRange range, ProtectionFlags protection)
+    {
+        uint id = (uint)entry.Shmid;
+        ulong size = segmentSize(id);
+        ulong offset = entry.Pgoff + (range.Start - entry.Start);
+        bool isReadOnly = entry.HasFdflags
+            ? ((OpenFlags)entry.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDONLY
+            : (entry.Protection() & ProtectionFlags.PROT_WRITE) == 0;
+        ulong aside = FindHole(found, size, Kernel.PageSize);
+        Call(Sysno.shmat, id, aside, isReadOnly ? (int)IpcFlags.SHM_RDONLY : 0);
+        Call(Sysno.mremap, aside + offset, range.Length, range.Length, MREMAP_MAYMOVE_FIXED, range.Start);
+        if (offset > 0)
+        {
+            Call(Sysno.munmap, aside, offset);
+        }
+
+        if (offset + range.Length < size)
+        {
+            Call(Sysno.munmap, aside + offset + range.Length, size - offset - range.Length);
+        }
+
+        if (protection != (isReadOnly ? ProtectionFlags.PROT_READ : ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE))
+        {
+            Call(Sysno.mprotect, range.Start, range.Length, (int)protection);
         }
     }
 

@@ -40,7 +40,7 @@ internal static class MemoryDump
     public static void Collect(DumpContext context, IReadOnlyDictionary<int, MemoryAdvices>? advices = null)
     {
         (uint major, uint minor) = SharedObjects.Device();
-        var classifier = new VmaClassifier(major, minor);
+        var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
         foreach (DumpedTask task in context.Tasks)
         {
             if (!task.IsZombie)
@@ -171,7 +171,7 @@ internal static class MemoryDump
 
             if (mapping.HasFile)
             {
-                vma.Shmid = context.Files.AddMapped(context, task, mapping);
+                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
                 if (mapping.Shared)
                 {
                     vma.Fdflags = AccessMode(task.Pid, mapping);

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -95,7 +96,7 @@ internal sealed class MemoryPlan : IDisposable
     {
         TaskMemory memory = tasks[task];
         var builder = new MemoryBuilder(
-            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf);
+            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf, id => SystemVMemory.SizeOf(context, id));
         PagesRestored += builder.Run(inherited, Maps.Read(task.OuterPid));
     }
 
@@ -114,7 +115,7 @@ internal sealed class MemoryPlan : IDisposable
 
     private int DescriptorOf(VmaEntry vma)
     {
-        if (vma.Has(MapFlags.MAP_ANONYMOUS) && !vma.Is(VmaStatus.AnonymousShared))
+        if (vma.Is(VmaStatus.SystemVSegment) || (vma.Has(MapFlags.MAP_ANONYMOUS) && !vma.Is(VmaStatus.AnonymousShared)))
         {
             return -1;
         }

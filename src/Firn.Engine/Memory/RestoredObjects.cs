@@ -58,7 +58,7 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         }
 
         foreach (VmaEntry vma in tasks.SelectMany(task => task.Vmas).Select(vma => vma.Entry)
-            .Where(vma => vma.Is(VmaStatus.AnonymousShared)))
+            .Where(vma => vma.Is(VmaStatus.AnonymousShared) && !vma.Is(VmaStatus.SystemVSegment)))
         {
             uint id = (uint)vma.Shmid;
             long size = (long)(vma.Pgoff + (vma.End - vma.Start));
@@ -145,7 +145,8 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         return fd;
     }
 
-    private static void Fill(Fd fd, List<SourceRun> pages, long size)
+    /// <summary>Copies pages into an object.</summary>
+    internal static void Fill(Fd fd, List<SourceRun> pages, long size)
     {
         foreach (SourceRun run in pages)
         {

@@ -51,7 +51,8 @@ internal static class SharedObjects
     /// <summary>Writes the pages of all objects, and their messages.</summary>
     public static void Write(DumpContext context)
     {
-        var shmIds = new HashSet<uint>();
+        // Segments of System V have theirs already, since those are in the messages of their namespace.
+        HashSet<uint> shmIds = [.. context.Images.Files.Where(file => file.Kind == ImageKind.PagemapShmem).Select(file => (uint)file.Id)];
         foreach ((uint inodeId, OpenFile file) in context.Files.State.Get<MemfdInodes>().All)
         {
             // CRIU takes the inode number for the id. Any number does that no other object has.
@@ -65,7 +66,8 @@ internal static class SharedObjects
         }
     }
 
-    private static (uint Major, uint Minor) DeviceOf(in FileStat stat)
+    /// <summary>The device of a file: major and minor number.</summary>
+    public static (uint Major, uint Minor) DeviceOf(in FileStat stat)
         => ((uint)((stat.st_dev >> 8) & 0xfff), (uint)((stat.st_dev & 0xff) | ((stat.st_dev >> 12) & 0xfff00)));
 
     private static void Write(DumpContext context, uint inodeId, uint shmId, OpenFile file)
@@ -86,10 +88,20 @@ internal static class SharedObjects
             Mode = stat.st_mode,
         });
 
+        WriteContent(context, shmId, source, stat.st_size);
+    }
+
+    /// <summary>Writes the pages of an object that have content.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="shmId">Its id among shared objects.</param>
+    /// <param name="source">Firn's own descriptor of its file.</param>
+    /// <param name="size">Its size in bytes.</param>
+    public static void WriteContent(DumpContext context, uint shmId, Fd source, long size)
+    {
         using var target = new PagesFile(context);
         context.Images.Add(ImageKind.PagemapShmem, shmId, new PagemapHead { PagesId = target.Id });
         long written = 0;
-        foreach ((long start, long end) in FileContent.DataRanges(source.Number, stat.st_size))
+        foreach ((long start, long end) in FileContent.DataRanges(source.Number, size))
         {
             long length = (end - start + Kernel.PageSize - 1) & -Kernel.PageSize;
             target.Check(FileContent.Copy(source.Number, start, target.Number, written, end - start), end - start);

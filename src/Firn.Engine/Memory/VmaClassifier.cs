@@ -13,7 +13,8 @@ internal sealed record VmaObjection(string Identifier, string Reason, string Rem
 /// <summary>Says what a mapping is: a line of maps and its VmFlags become a vma_entry. No I/O.</summary>
 /// <param name="sharedMemoryMajor">Major number of the kernel's own tmpfs, where memfds and shared anonymous memory live.</param>
 /// <param name="sharedMemoryMinor">Its minor number.</param>
-internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMinor)
+/// <param name="savesSegments">Whether segments of System V are saved, as they are with an ipc namespace of the tree's own.</param>
+internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMinor, bool savesSegments)
 {
     private const VmFlags UserfaultFlags = VmFlags.UserfaultMissing | VmFlags.UserfaultMinor | VmFlags.UserfaultWriteProtect;
 
@@ -33,6 +34,8 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
     public bool IsSharedMemory(Mapping mapping)
         => mapping.HasFile && mapping.DevMajor == sharedMemoryMajor && mapping.DevMinor == sharedMemoryMinor;
 
+    private bool IsSegment(Mapping mapping) => IsSharedMemory(mapping) && mapping.Name.StartsWith("/SYSV", StringComparison.Ordinal);
+
     /// <summary>Describes a mapping. Its shmid, and for shared files fdflags, are left to the caller.</summary>
     /// <param name="mapping">The mapping.</param>
     /// <param name="flags">Its VmFlags.</param>
@@ -47,7 +50,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             Pgoff = mapping.HasFile ? mapping.Offset : 0,
             Shmid = 0,
             Prot = (uint)mapping.Protection,
-            Flags = (uint)MapFlagsOf(mapping, flags),
+            Flags = (uint)(MapFlagsOf(mapping, flags) | (IsSegment(mapping) ? MapFlags.MAP_ANONYMOUS : 0)),
             Status = (uint)StatusOf(mapping),
             Fd = -1,
         };
@@ -107,6 +110,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         "[vdso]" => VmaStatus.Regular | VmaStatus.Vdso | VmaStatus.AnonymousPrivate,
         "[vvar]" or "[vvar_vclock]" => VmaStatus.Regular | VmaStatus.Vvar | VmaStatus.AnonymousPrivate,
         "[heap]" when !mapping.HasFile => VmaStatus.Regular | VmaStatus.Heap | VmaStatus.AnonymousPrivate,
+        _ when IsSegment(mapping) => VmaStatus.Regular | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment,
         _ when !mapping.HasFile => VmaStatus.Regular | VmaStatus.AnonymousPrivate,
         _ => VmaStatus.Regular
             | (mapping.Shared ? VmaStatus.FileShared : VmaStatus.FilePrivate)
@@ -136,9 +140,11 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             _ when mapping.Name.StartsWith("anon_inode:", StringComparison.Ordinal)
                 => new(
                     "kernel-object-mapping", $"memory of the kernel object {mapping.Name} is mapped", "let the application unmap it first"),
-            _ when IsSharedMemory(mapping) && mapping.Name.StartsWith("/SYSV", StringComparison.Ordinal)
+            _ when IsSegment(mapping) && !savesSegments
                 => new(
-                    "sysv-shm", "it is an attached System V segment", "let the application detach it, or use memfd or POSIX shared memory"),
+                    "sysv-shm",
+                    "it is an attached System V segment, and the tree has no ipc namespace of its own",
+                    "start the application in one (unshare --ipc), let it detach the segment, or use memfd or POSIX shared memory"),
             _ when (flags & VmFlags.HugeTlb) != 0
                 => new("hugetlb", "it is made of huge pages of hugetlbfs", "use transparent huge pages (MADV_HUGEPAGE) instead"),
             _ when (flags & VmFlags.ShadowStack) != 0

@@ -100,8 +100,25 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     }
 
     /// <summary>Lets go of all tasks: the thaw.</summary>
+    /// <remarks>
+    /// Threads are let go one after the other, but the tree is there as a whole or not at all: should Firn be killed in between, the guard
+    /// kills what it has let go, as the kernel kills what it still holds. The threads of one process die together, so one needs no guard.
+    /// </remarks>
     public void Thaw()
     {
+        var plan = new GuardPlan();
+        if (pidNamespace is not null)
+        {
+            // All that is in it goes with its init.
+            plan.Kill(ChildPid);
+        }
+        else if (context.Tasks.Count > 1)
+        {
+            context.Tasks.ForEach(task => plan.Kill(task.Pid));
+        }
+
+        using Guard? guard = plan.IsEmpty ? null : Guard.Start(plan);
+
         // The leaders last: what a leader starts, its threads are there for.
         for (int i = tracees.Count - 1; i >= 0; i--)
         {

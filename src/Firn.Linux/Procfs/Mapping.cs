@@ -48,7 +48,7 @@ public sealed class Mapping
     public string NameBeforeDeletion => Deleted ? Name[..^DeletedSuffix.Length] : Name;
 
     /// <summary>Whether a file stands behind it; shared anonymous memory, memfd and System V segments are such files too.</summary>
-    public bool HasFile => Inode != 0;
+    public bool HasFile => Inode != 0 || Name.StartsWith("/SYSV", StringComparison.Ordinal);
 
     /// <summary>Whether it has the name that the kernel gives to special mappings, such as <c>[vdso]</c> or <c>[heap]</c>.</summary>
     public bool IsNamed(string name) => string.Equals(Name, name, StringComparison.Ordinal);

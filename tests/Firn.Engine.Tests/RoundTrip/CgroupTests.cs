@@ -85,11 +85,15 @@ public sealed class CgroupTests
 
         private string Thread { get; } = "0";
 
+        /// <summary>Where all sit.</summary>
+        public string Seats => Space.Run(
+            "sh", "-c", $"cat /proc/{Target.Pid}/cgroup /proc/{Target.Pid + 1}/cgroup /proc/{Target.Pid}/task/{Thread}/cgroup").Output;
+
         /// <summary>Where all sit, and all that was set.</summary>
         public string State => string.Join(
             '\n',
             [
-                Space.Run("sh", "-c", $"cat /proc/{Target.Pid}/cgroup /proc/{Target.Pid + 1}/cgroup /proc/{Target.Pid}/task/{Thread}/cgroup").Output,
+                Seats,
                 .. Files.Select(file => File.ReadAllText(PathOf(file.Hierarchy, file.File))),
                 $"{Directory.Exists(PathOf("unified", "a/empty"))}",
             ]);
@@ -216,7 +220,7 @@ public sealed class CgroupTests
         using var other = new TestCgroup("pids");
         Outcome outcome = placed.Restore("--manage-cgroups", "--cgroup-root", $"/{placed.Name}/b", "--cgroup-root", $"pids:/{other.Name}/c");
         Assert.True(outcome.Status == 0, outcome.Error);
-        string sits = placed.State.Replace($"/{other.Name}/c", $"/{placed.Name}/b", StringComparison.Ordinal);
+        string sits = placed.Seats.Replace($"/{other.Name}/c", $"/{placed.Name}/b", StringComparison.Ordinal);
         Assert.Contains($":pids:/{placed.Name}/b/deep\n", sits, StringComparison.Ordinal);
         Assert.Contains($"0::/{placed.Name}/b\n", sits, StringComparison.Ordinal);
         Assert.Equal("77", File.ReadAllText($"{other.Path}/c/pids.max").Trim());

@@ -21,7 +21,10 @@ internal static class ProcValue
         => long.TryParse(ReadText(path), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number : null;
 
     /// <summary>Writes a number.</summary>
-    public static SysResult Write(string path, long number)
+    public static SysResult Write(string path, long number) => Write(path, number.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Writes a text.</summary>
+    public static SysResult Write(string path, string text)
     {
         SysResult opened = Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_WRONLY | OpenFlags.O_CLOEXEC, 0);
         if (opened.IsError)
@@ -30,6 +33,6 @@ internal static class ProcValue
         }
 
         using var fd = new Fd(opened.Int32);
-        return Sys.Write(fd.Number, Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture)));
+        return Sys.Write(fd.Number, Encoding.ASCII.GetBytes(text));
     }
 }
