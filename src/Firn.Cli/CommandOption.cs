@@ -11,8 +11,14 @@ internal enum Verbs
     Decode = 8,
     Encode = 16,
     Demo = 32,
-    Criu = Dump | Restore | Check,
-    All = Criu | Decode | Encode | Demo,
+    Freeze = 64,
+    Thaw = 128,
+    Swrk = 256,
+    Service = 512,
+    Cpuinfo = 1024,
+    Install = 2048,
+    Criu = Dump | Restore | Check | Swrk | Service | Cpuinfo,
+    All = Criu | Decode | Encode | Demo | Freeze | Thaw | Install,
 }
 
 /// <summary>Whether an option has an argument, as getopt_long(3) means it.</summary>

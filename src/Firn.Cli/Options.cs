@@ -1,4 +1,5 @@
 using System.Globalization;
+using Firn.Engine;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
@@ -17,10 +18,10 @@ internal static class Options
     public static readonly CommandOption[] Table =
     [
         // ---- what, where to, and what then
-        Value("tree", 't', Verbs.Dump, "PID", "dump the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
+        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
-        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR",
+        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore | Verbs.Service, "DIR",
             "directory of logs, pid file and statistics (default: the images directory)", (to, text) => to.WorkDirectory = text),
         Flag("leave-running", 'R', Verbs.Dump,
             "let the tree run on after the dump, instead of killing it", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (true, false)),
@@ -28,10 +29,14 @@ internal static class Options
             "leave the tree stopped afterwards", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (false, true)),
         Switch("restore-detached", 'd', Verbs.Restore,
             "return once the tree runs, instead of waiting for its end", (to, on) => to.Detached = on),
-        Switch("daemon", '\0', Verbs.None, "another name of --restore-detached", (to, on) => to.Detached = on),
+        Switch("daemon", '\0', Verbs.Service, "go on in the background; the same as --restore-detached", (to, on) => to.Detached = on),
         Switch("restore-sibling", 'S', Verbs.Restore,
             "make the root a child of Firn's parent (with --restore-detached)", (to, on) => to.Sibling = on),
-        Value("pidfile", '\0', Verbs.Restore, "FILE", "write the root's pid into FILE", (to, text) => to.PidFile = text),
+        Value("pidfile", '\0', Verbs.Restore | Verbs.Service, "FILE",
+            "write the root's pid into FILE; or that of the service", (to, text) => to.PidFile = text),
+
+        Switch("exec-cmd", '\0', Verbs.Restore,
+            "execute the command behind `--` in place of Firn then, as the parent of the tree", (to, on) => to.ExecutesCommand = on),
 
         // ---- what may be saved
         Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore,
@@ -45,21 +50,50 @@ internal static class Options
         Optional(
             "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
         Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
-            "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
+            "a resource that is somebody else's business", (to, text) => to.External.Add(External(text))),
         Value("root", 'r', Verbs.Dump | Verbs.Restore, "DIR",
             "where the root of a tree with mounts of its own lies (default: /)", (to, text) => to.Root = Path.GetFullPath(text)),
+        Value("ext-mount-map", 'M', Verbs.Dump | Verbs.Restore, "KEY:VALUE",
+            "as --external mnt[KEY]:VALUE; `auto` as mnt[]", MapMount),
+        Switch("enable-external-sharing", '\0', Verbs.None, "with `-M auto`, mounts that share with the outside too",
+            (to, on) => AllowMounts(to, on, 's')),
+        Switch("enable-external-masters", '\0', Verbs.None, "with `-M auto`, mounts that have a master outside too",
+            (to, on) => AllowMounts(to, on, 'm')),
+        Switch("orphan-pts-master", '\0', Verbs.Dump | Verbs.Restore,
+            "accept terminals of programs outside; their masters are offered to a container engine", (to, on) => to.OrphanTerminals = on),
+        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "FILE",
+            "start FILE at each moment of a dump or restore; it can stop it by its exit status", (to, text) => to.ActionScripts.Add(text)),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
-        Value("timeout", '\0', Verbs.Dump | Verbs.Restore, "SECONDS",
+        Value("timeout", '\0', Verbs.Dump | Verbs.Restore | Verbs.Freeze, "SECONDS",
             "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
         Value(
             "close", '\0', Verbs.Dump | Verbs.Restore, "FD", "close a descriptor first", (to, text) => to.Closed = Sys.Close(Number(text))),
 
+        // ---- cgroups
+        Value("freeze-cgroup", '\0', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "CGROUP",
+            "use the freezer of this cgroup (default: that of the tree, if it has one)", (to, text) => to.FreezeCgroup = text),
+        Optional("manage-cgroups", '\0', Verbs.Dump | Verbs.Restore, "MODE",
+            "save and restore cgroups: ignore (without the option), none, props, soft (without MODE), full or strict",
+            (to, text) => to.ManageCgroups = CgroupModeOf(text)),
+        Value("cgroup-root", '\0', Verbs.Dump | Verbs.Restore, "[CONTROLLER:]/PATH",
+            "the tree's cgroup is to be at this path instead of where it was", (to, text) => to.CgroupRoots.Add(RootOf(text))),
+        Value("cgroup-props", '\0', Verbs.Dump, "TEXT",
+            "save these properties of cgroups, too, or instead", (to, text) => to.CgroupProperties.Add(text)),
+        Value("cgroup-props-file", '\0', Verbs.Dump, "FILE",
+            "the same from a file", (to, text) => to.CgroupProperties.Add(ReadFile(text))),
+        Value("cgroup-dump-controller", '\0', Verbs.Dump, "NAME",
+            "save only the cgroups of this controller, and of others that are named so", (to, text) => to.CgroupControllers.Add(text)),
+        Value("cgroup-yard", '\0', Verbs.Dump | Verbs.Restore, "DIR",
+            "find the hierarchies of cgroups in DIR, mounted by the names of their controllers", (to, text) => to.CgroupYard = text),
+        Own("leave-frozen", '\0', Verbs.Restore,
+            "leave the tree frozen in its cgroup, until `firn thaw`", (to, _) => to.LeaveFrozen = true),
+
         // ---- what is said
-        Value("log-file", 'o', Verbs.Dump | Verbs.Restore | Verbs.Check, "FILE",
+        Value("log-file", 'o', Verbs.Criu | Verbs.Freeze | Verbs.Thaw, "FILE",
             "write the log into FILE, in the work directory", (to, text) => to.LogFile = text),
-        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo, "LEVEL",
+        Optional("verbosity", 'v', Verbs.Criu | Verbs.Demo | Verbs.Freeze | Verbs.Thaw, "LEVEL",
             "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything; -vv is one more than -v", Verbosity),
         Switch("display-stats", '\0', Verbs.Dump | Verbs.Restore, "print the account at the end; Firn always does", null, Support.Accepted),
         Value("empty-ns", '\0', Verbs.Dump | Verbs.Restore, "NAME",
@@ -67,12 +101,22 @@ internal static class Options
         Own("new-pid-namespace", '\0', Verbs.Restore,
             "restore a tree without a pid namespace of its own into a new one, so that no pid can be taken",
             (to, _) => to.NewPidNamespace = true),
-        Own("json", '\0', Verbs.Dump | Verbs.Restore | Verbs.Check,
+        Own("json", '\0', Verbs.Criu | Verbs.Freeze | Verbs.Thaw,
             "print the answer as JSON on standard output", (to, _) => to.Json = true),
         Flag("help", 'h', Verbs.All, "print this help", (to, _) => to.Help = true),
         Flag("version", 'V', Verbs.All, "print the version", (to, _) => to.Version = true),
         Value("config", '\0', Verbs.Criu, "FILE", "read options from FILE too, one `name value` a line", null),
         Flag("no-default-config", '\0', Verbs.Criu, "don't read /etc/criu/default.conf and ~/.criu/default.conf", null),
+
+        // ---- service, install
+        Value("address", '\0', Verbs.Service, "PATH",
+            "the socket to listen at (default: criu_service.socket in the work directory)", (to, text) => to.Address = text),
+        Value("status-fd", '\0', Verbs.Service, "FD",
+            "write a zero byte to FD once clients can connect", (to, text) => to.StatusFd = Number(text)),
+        OwnValue("prefix", '\0', Verbs.Install, "DIR",
+            "install into DIR/bin (default: /usr/local)", (to, text) => to.Prefix = text),
+        Own("as-criu", '\0', Verbs.Install, "make it found under the name `criu` too, by container engines", (to, _) => to.AsCriu = true),
+        Own("force", '\0', Verbs.Install, "replace a program of another make", (to, _) => to.Force = true),
 
         // ---- check
         OwnValue("pid", '\0', Verbs.Check, "PID",
@@ -99,8 +143,6 @@ internal static class Options
         Accepted("ghost-fiemap", "holes of unlinked files are always found"),
         Accepted("mntns-compat-mode", "concerns mount namespaces"),
         Accepted("allow-uprobes", "nothing to allow"),
-        Accepted("enable-external-sharing", "concerns mount namespaces"),
-        Accepted("enable-external-masters", "concerns mount namespaces"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
         AcceptedValue("network-lock", '\0', "METHOD", "no connection is saved that would need the lock"),
@@ -109,28 +151,20 @@ internal static class Options
         AcceptedValue("skip-mnt", '\0', "PATH", "concerns mount namespaces"),
         AcceptedValue("enable-fs", '\0', "NAMES", "concerns mount namespaces"),
         Optional("cpu-cap", '\0', Verbs.None, "CAPABILITIES", "which features of the processor must be there", null, Support.Accepted),
-        Optional("manage-cgroups", '\0', Verbs.None, "MODE",
-            "how to restore cgroups; of its modes, `ignore` and `none` are there", IgnoreCgroups),
 
         // ---- options of CRIU that this version refuses by name
         NotYet("prev-images-dir", ArgumentRule.Required), NotYet("track-mem"), NotYet("auto-dedup"), NotYet("lazy-pages"), NotYet("stream"),
-        NotYet("page-server"), NotYet("address", ArgumentRule.Required), NotYet("port", ArgumentRule.Required), NotYet(
+        NotYet("page-server"), NotYet("port", ArgumentRule.Required), NotYet(
             "ps-socket", ArgumentRule.Required),
-        NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet(
+        NotYet("tls"), NotYet(
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet(
             "join-ns", ArgumentRule.Required, 'J'),
-        NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
-        NotYet("cgroup-root", ArgumentRule.Required), NotYet("cgroup-props", ArgumentRule.Required), NotYet(
-            "cgroup-props-file", ArgumentRule.Required),
-        NotYet(
-            "cgroup-dump-controller",
-            ArgumentRule.Required), NotYet("cgroup-yard", ArgumentRule.Required), NotYet("freeze-cgroup", ArgumentRule.Required),
+        NotYet("veth-pair", ArgumentRule.Required), NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
             "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),
-        NotYet("action-script", ArgumentRule.Required),
     ];
 
     private static CommandOption Flag(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
@@ -223,8 +257,38 @@ internal static class Options
         to.ExternalUnixSockets = true;
         if (inode is not null)
         {
-            to.External.Add($"unix[{inode}]");
+            to.External.Add(new ExternalResource("unix", inode, null));
         }
+    }
+
+    private static ExternalResource External(string text)
+        => ExternalResource.TryParse(text, out ExternalResource? resource)
+            ? resource
+            : throw new UsageException($"`{text}` is not of the form TYPE[ID]:VALUE");
+
+    private static void MapMount(Invocation to, string text)
+    {
+        int colon = text.IndexOf(':', StringComparison.Ordinal);
+        if (text == "auto")
+        {
+            AllowMounts(to, true, null);
+        }
+        else if (colon > 0)
+        {
+            to.External.Add(new ExternalResource("mnt", text[..colon], text[(colon + 1)..]));
+        }
+        else
+        {
+            throw new UsageException($"`{text}` is not of the form KEY:VALUE, nor `auto`");
+        }
+    }
+
+    // Firn finds mounts from outside by itself where `-M auto` or `mnt[]` says so; the flags may come before or after.
+    private static void AllowMounts(Invocation to, bool on, char? flag)
+    {
+        to.FindsMounts |= flag is null;
+        string flags = to.MountFlags.Replace($"{flag}", string.Empty, StringComparison.Ordinal);
+        to.MountFlags = on && flag is not null ? $"{flags}{flag}" : flags;
     }
 
     private static void Inherit(Invocation to, string text)
@@ -243,13 +307,28 @@ internal static class Options
             ? CloneFlags.CLONE_NEWNET
             : throw new UsageException($"`{name}` is no namespace that can be left empty: only `net` can");
 
-    private static void IgnoreCgroups(Invocation to, string? mode)
+    private static CgroupMode CgroupModeOf(string? mode) => mode switch
     {
-        if (mode is not ("ignore" or "none"))
-        {
-            throw new UsageException("this version restores no cgroups; give `ignore`, or leave the option out");
-        }
+        null => CgroupMode.Default,
+        "ignore" => CgroupMode.Ignore,
+        "none" => CgroupMode.None,
+        "props" => CgroupMode.Properties,
+        "soft" => CgroupMode.Soft,
+        "full" => CgroupMode.Full,
+        "strict" => CgroupMode.Strict,
+        _ => throw new UsageException($"`{mode}` is not a mode of --manage-cgroups: ignore, none, props, soft, full or strict"),
+    };
+
+    private static CgroupRoot RootOf(string text)
+    {
+        int colon = text.IndexOf(":/", StringComparison.Ordinal);
+        return text.StartsWith('/') ? new CgroupRoot(null, text)
+            : colon >= 0 ? new CgroupRoot(text[..colon], text[(colon + 1)..])
+            : throw new UsageException($"`{text}` is not of the form [CONTROLLER:]/PATH");
     }
+
+    private static string ReadFile(string path)
+        => File.Exists(path) ? File.ReadAllText(path) : throw new UsageException($"{path} does not exist");
 
     /// <remarks>-v is one more; -vvv reaches here as `vv`; -v4 and --verbosity=4 set it.</remarks>
     private static void Verbosity(Invocation to, string? text)

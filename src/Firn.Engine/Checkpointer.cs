@@ -34,6 +34,24 @@ public static class Checkpointer
     public static RestoreResult Restore(RestoreOptions options, ILogger log, IProgress<CheckpointProgress>? progress = null)
         => TracerThread.Run(() => Restoring.Restore.Run(options, log, progress));
 
+    /// <summary>Freezes a running tree in its cgroup, until it is thawed. A tree that shares its cgroup gets one of its own for that.</summary>
+    /// <param name="pid">The root of the tree; of no meaning where a cgroup is named.</param>
+    /// <param name="cgroup">The cgroup to freeze, whatever is in it; null for that of the tree.</param>
+    /// <param name="timeoutSeconds">How long to wait for the tree to stand still.</param>
+    /// <param name="log">Where log lines go.</param>
+    /// <returns>The directory of the cgroup that is frozen.</returns>
+    /// <exception cref="CheckpointException">It can't be frozen, and runs as before.</exception>
+    public static string Freeze(int pid, string? cgroup, int timeoutSeconds, ILogger log)
+        => Freezing.StillTree.Freeze(pid, cgroup, timeoutSeconds, log);
+
+    /// <summary>Thaws a tree that is frozen in its cgroup.</summary>
+    /// <param name="pid">The root of the tree; of no meaning where a cgroup is named.</param>
+    /// <param name="cgroup">The cgroup to thaw, whatever is in it; null for those that hold the tree.</param>
+    /// <param name="log">Where log lines go.</param>
+    /// <returns>The directories of the cgroups that were frozen.</returns>
+    /// <exception cref="CheckpointException">It isn't frozen, or can't be thawed.</exception>
+    public static IReadOnlyList<string> Thaw(int pid, string? cgroup, ILogger log) => Freezing.StillTree.Thaw(pid, cgroup, log);
+
     /// <summary>Says everything that would stand in the way of a dump of this tree, all at once and without harm.</summary>
     /// <param name="pid">The root of the tree.</param>
     /// <param name="log">Where log lines go.</param>

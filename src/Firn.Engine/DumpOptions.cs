@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Linux.Abi;
 
 namespace Firn.Engine;
@@ -35,8 +36,21 @@ public sealed record DumpOptions
     /// <summary>Allow unix sockets whose peer is outside the tree (`--ext-unix-sk`).</summary>
     public bool ExternalUnixSockets { get; init; }
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>
+    /// Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).
+    /// </summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>
+    /// The inode of the socket that the tree has asked for its own dump through, or 0: its end is saved as one that finds an answer.
+    /// </summary>
+    public ulong ServiceSocket { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>
     /// Namespaces of the tree's own whose content isn't saved, as somebody else fills them at the restore (`--empty-ns`): CLONE_NEWNET or
@@ -46,4 +60,26 @@ public sealed record DumpOptions
 
     /// <summary>Seconds to wait for the tree to stand still (`--timeout`).</summary>
     public int TimeoutSeconds { get; init; } = 10;
+
+    /// <summary>
+    /// The control group whose freezer stops the tree (`--freeze-cgroup`); null to use one that holds the tree and nothing else, if any.
+    /// </summary>
+    public string? FreezeCgroup { get; init; }
+
+    /// <summary>What is done about control groups (`--manage-cgroups`).</summary>
+    public CgroupMode ManageCgroups { get; init; }
+
+    /// <summary>Other roots of the tree's control groups (`--cgroup-root`).</summary>
+    public IReadOnlyList<CgroupRoot> CgroupRoots { get; init; } = [];
+
+    /// <summary>
+    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are found.
+    /// </summary>
+    public string? CgroupYard { get; init; }
+
+    /// <summary>Which properties of control groups are saved besides or instead of the usual (`--cgroup-props`), in CRIU's form.</summary>
+    public IReadOnlyList<string> CgroupProperties { get; init; } = [];
+
+    /// <summary>The controllers whose groups are saved (`--cgroup-dump-controller`); all, if none is named.</summary>
+    public IReadOnlyList<string> CgroupControllers { get; init; } = [];
 }

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Linux.Abi;
 
 namespace Firn.Engine;
@@ -16,6 +17,9 @@ public sealed record RestoreOptions
 
     /// <summary>Leave the tree stopped (`--leave-stopped`).</summary>
     public bool LeaveStopped { get; init; }
+
+    /// <summary>Leave the tree frozen in its cgroup, not one instruction run, until it is thawed (`--leave-frozen`).</summary>
+    public bool LeaveFrozen { get; init; }
 
     /// <summary>Take session, group and terminal from the caller (`--shell-job`).</summary>
     public bool ShellJob { get; init; }
@@ -40,8 +44,14 @@ public sealed record RestoreOptions
     /// <summary>Where the root of the tree's own mount namespace lies (`--root`); null for Firn's own root.</summary>
     public string? Root { get; init; }
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>Give terminals whose master was outside the tree a new one, and offer it to the hooks (`--orphan-pts-master`).</summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>
     /// Namespaces of the tree's own that are made, and left empty for somebody else to fill (`--empty-ns`): CLONE_NEWNET or none.
@@ -50,4 +60,20 @@ public sealed record RestoreOptions
 
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;
+
+    /// <summary>What is done about control groups (`--manage-cgroups`).</summary>
+    public CgroupMode ManageCgroups { get; init; }
+
+    /// <summary>Other roots of the tree's control groups (`--cgroup-root`).</summary>
+    public IReadOnlyList<CgroupRoot> CgroupRoots { get; init; } = [];
+
+    /// <summary>
+    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are found.
+    /// </summary>
+    public string? CgroupYard { get; init; }
+
+    /// <summary>
+    /// Whether the engine that asks has put Firn into the control groups of the container: Firn leaves them, and only the tree goes there.
+    /// </summary>
+    public bool LeaveCgroups { get; init; }
 }

@@ -31,16 +31,23 @@ public static unsafe partial class Seed
     // What the child reads, in memory that it shares with Firn until it executes: so it outlives the call that makes it.
     private static readonly long* ChildMemory = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(256);
 
-    private static SysResult CloneInto(int pid, CloneFlags flags, int program, out Fd gate)
+    /// <summary>Makes a process that executes a program once the gate is written to or closed. All signals are blocked in it.</summary>
+    internal static SysResult CloneInto(int pid, CloneFlags flags, Signal exitSignal, int program, out Fd gate)
     {
-        int* ends = stackalloc int[2];
-        Kernel.Call(Sysno.pipe2, (nint)ends, (nint)OpenFlags.O_CLOEXEC).OrThrow("pipe2(gate)");
-        using var readEnd = new Fd(ends[0]);
+        // A caller who waits in vfork(2) until the program runs can't open a gate, and needs none.
+        int* ends = stackalloc int[2] { -1, -1 };
+        bool isGated = (flags & CloneFlags.CLONE_VFORK) == 0;
+        if (isGated)
+        {
+            Kernel.Call(Sysno.pipe2, (nint)ends, (nint)OpenFlags.O_CLOEXEC).OrThrow("pipe2(gate)");
+        }
+
+        using Fd? readEnd = isGated ? new Fd(ends[0]) : null;
         gate = new Fd(ends[1]);
 
         // SAFETY: 32 words; [16..] hold the read buffer, the empty string, and argv and envp with their terminators.
-        ChildMemory[0] = gate.Number;
-        ChildMemory[1] = readEnd.Number;
+        ChildMemory[0] = ends[1];
+        ChildMemory[1] = ends[0];
         ChildMemory[2] = (long)(ChildMemory + 16);
         ChildMemory[3] = program;
         ChildMemory[4] = (long)(ChildMemory + 17);
@@ -52,7 +59,7 @@ public static unsafe partial class Seed
         CloneArgs arguments = new()
         {
             flags = (ulong)(flags | CloneFlags.CLONE_VM | CloneFlags.CLONE_CLEAR_SIGHAND),
-            exit_signal = (flags & CloneFlags.CLONE_PARENT) != 0 ? 0 : (ulong)Signal.SIGCHLD,
+            exit_signal = (ulong)exitSignal,
             set_tid = pid == 0 ? 0 : (ulong)&setTid,
             set_tid_size = pid == 0 ? 0UL : 1UL,
         };

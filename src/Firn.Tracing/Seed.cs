@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
@@ -6,20 +5,16 @@ namespace Firn.Tracing;
 
 /// <summary>The empty task that a restore grows: a new process with nothing in it but one page of code that it never runs.</summary>
 /// <remarks>
-/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 300 bytes out of a memfd: 58 µs, and no copy of Firn's
+/// clone3 with CLONE_VM into a few instructions that execute a static ELF of some 250 bytes out of a memfd: 58 µs, and no copy of Firn's
 /// memory. The task inherits Firn's descriptors that are not close-on-exec. It is seized before it executes, with PTRACE_O_EXITKILL, so
 /// that it dies with Firn; should Firn die before the seizing, the task finds its pipe closed, and the program it executes traps.
 /// </remarks>
 public static partial class Seed
 {
-    private const ulong LoadAddress = 0x10000;
-    private const int HeaderSize = 64;
-    private const int ProgramHeaderSize = 56;
-    private const int CodeOffset = HeaderSize + (2 * ProgramHeaderSize);
-    private const int InitOffset = CodeOffset + 16;
-    private const int ProgramSize = InitOffset + 96;
+    // Behind the instructions of the seed itself.
+    private const int InitOffset = 16;
 
-    private static RemotePtr SystemCall => new(LoadAddress + CodeOffset + 1);
+    private static RemotePtr SystemCall => new(TinyProgram.LoadAddress + TinyProgram.CodeOffset + 1);
 
     // int3; syscall; int3: run by no one but a tracer that sets rip behind the first.
     private static ReadOnlySpan<byte> ProgramCode => [0xcc, 0x0f, 0x05, 0xcc];
@@ -53,13 +48,15 @@ public static partial class Seed
     public static (Tracee? Tracee, Errno Errno) Plant(
         int pid, CloneFlags cloneFlags, Scratch scratch, int scratchFd, Func<bool> retry, Action<int>? beforeExec = null)
     {
-        using Fd program = MakeProgram();
+        using Fd program = TinyProgram.Make(
+            "firn-seed", [.. ProgramCode, .. new byte[InitOffset - ProgramCode.Length], .. InitCode], isWritable: false);
         int dumpable = Sys.Prctl(PrctlOption.PR_GET_DUMPABLE).Int32;
         SysResult cloned;
         Fd gate;
         do
         {
-            cloned = CloneInto(pid, cloneFlags, program.Number, out gate);
+            Signal exitSignal = (cloneFlags & CloneFlags.CLONE_PARENT) != 0 ? Signal.None : Signal.SIGCHLD;
+            cloned = CloneInto(pid, cloneFlags, exitSignal, program.Number, out gate);
             if (cloned.IsError)
             {
                 gate.Dispose();
@@ -159,7 +156,6 @@ public static partial class Seed
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
         }
     }
-
     /// <summary>
     /// Makes a seed that is to stay one the init of a pid namespace: let go, it reaps whoever ends, and exits when no one is left.
     /// </summary>
@@ -176,44 +172,10 @@ public static partial class Seed
             throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
         }
 
-        registers.rip = LoadAddress + InitOffset;
+        registers.rip = TinyProgram.LoadAddress + TinyProgram.CodeOffset + InitOffset;
         registers.rbx = (ulong)child;
         registers.orig_rax = ulong.MaxValue;
         remote.Tracee.SetSignalMask(0);
         remote.Tracee.SetRegisters(registers);
-    }
-
-    private static Fd MakeProgram()
-    {
-        var fd = new Fd(Sys.MemfdCreate("firn-seed", 1).OrThrow("memfd_create(firn-seed)").Int32);
-        byte[] elf = new byte[ProgramSize];
-        Span<byte> header = elf;
-        ReadOnlySpan<byte> identification = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
-        identification.CopyTo(header);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[16..], 2); // ET_EXEC
-        BinaryPrimitives.WriteUInt16LittleEndian(header[18..], 62); // EM_X86_64
-        BinaryPrimitives.WriteUInt32LittleEndian(header[20..], 1);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[24..], LoadAddress + CodeOffset);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[32..], HeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[52..], HeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[54..], ProgramHeaderSize);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[56..], 2);
-        WriteProgramHeader(header[HeaderSize..], 1, 5, LoadAddress, (ulong)elf.Length); // PT_LOAD, read and execute
-        WriteProgramHeader(header[(HeaderSize + ProgramHeaderSize)..], 0x6474e551, 6, 0, 0); // PT_GNU_STACK, read and write
-        ProgramCode.CopyTo(header[CodeOffset..]);
-        InitCode.CopyTo(header[InitOffset..]);
-        Sys.Write(fd.Number, elf).OrThrow("write(firn-seed)");
-        return fd;
-    }
-
-    private static void WriteProgramHeader(Span<byte> header, uint type, uint flags, ulong address, ulong size)
-    {
-        BinaryPrimitives.WriteUInt32LittleEndian(header, type);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[4..], flags);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[16..], address);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[24..], address);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[32..], size);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[40..], size);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[48..], Kernel.PageSize);
     }
 }

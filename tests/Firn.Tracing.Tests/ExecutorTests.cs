@@ -52,6 +52,41 @@ public sealed class ExecutorTests
         Assert.Equal(Convert.ToHexString(stream.ToArray()), Convert.ToHexString(Executor.Code));
     }
 
+    [Fact]
+    public void The_code_of_a_guard_is_what_its_listing_says()
+    {
+        var a = new Assembler(64);
+        Label next = a.CreateLabel();
+        Label end = a.CreateLabel();
+        Label records = a.CreateLabel();
+        a.lea(rbx, __[records]);
+        a.Label(ref next);
+        a.mov(rax, __[rbx]);
+        a.test(rax, rax);
+        a.js(end);
+        AssemblerRegister64[] arguments = [rdi, rsi, rdx, r10, r8, r9];
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            a.mov(arguments[i], __[rbx + (8 * (i + 1))]);
+        }
+
+        a.syscall();
+        a.cmp(rax, __[rbx + 56]);
+        a.je(end);
+        a.add(rbx, Guard.RecordSize);
+        a.jmp(next);
+        a.Label(ref end);
+        a.xor(edi, edi);
+        a.mov(eax, 231);
+        a.syscall();
+        a.Label(ref records);
+        a.nop();
+
+        using var stream = new MemoryStream();
+        a.Assemble(new StreamCodeWriter(stream), 0);
+        Assert.Equal(Convert.ToHexString(stream.ToArray().AsSpan()[..^1]), Convert.ToHexString(Guard.Code));
+    }
+
     [Theory]
     [InlineData("31d231c931f631ff4531dbc3", true)]
     [InlineData("c3", true)]

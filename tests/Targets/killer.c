@@ -1,8 +1,10 @@
 // Kills Firn with SIGKILL at random moments, inside a pid namespace where nothing else runs but what it is told of.
-//   killer dump COUNT SEED COUNTERS COMMAND...      of dumps that leave `checking` running: it must go on and find nothing wrong
-//   killer restore COUNT SEED PROCESSES COMMAND...  of detached restores: nothing may be left of the tree
+//   killer dump KILLS SEED COUNTERS COMMAND...      of dumps that leave `checking` running: it must go on and find nothing wrong
+//   killer restore KILLS SEED PROCESSES COMMAND...  of detached restores: nothing may be left of the tree
 //   killer target COUNT SEED COMMAND...             kills the target instead, which it starts anew each time: see below
-// Ends with status 0 if all was well. The last line sums up.
+//   killer state KILLS SEED FILE TEXT COMMAND...    of dumps: FILE must soon say TEXT again each time
+// KILLS counts those that came in time; a dump or restore that ended before is no round. Ends with status 0 if all was well. The last
+// line sums up.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -166,10 +168,14 @@ static int kill_dumps(int count, const char *file, char **command)
         return 2;
     int before[2] = { entries("/proc/%d/fd", shared->pid[0]), entries("/proc/%d/fd", shared->pid[1]) };
     long long took = usual(command, &failed);
-    for (int round = 0; round < count; round++) {
+    for (int round = 0; killed < count; round++) {
         if (round % 250 == 249)
             took = usual(command, &failed);
-        long long delay = draw() % (took + took / 5);
+        if (round > 20 * count) {
+            printf("only %d of %d rounds were killed in time\n", killed, round);
+            return 1;
+        }
+        long long delay = draw() % took;
         int pid = run(command);
         nap(delay);
         kill(pid, SIGKILL);
@@ -203,8 +209,13 @@ static int kill_restores(int count, int processes, char **command)
 {
     int killed = 0, complete = 0, partial = 0, failed = 0;
     long long took = 0;
-    for (int round = -3; round < count; round++) {
-        long long begin = now(), delay = round < 0 ? patience : (long long)(draw() % (took + took / 5));
+    // A tree that is whole by the time of the kill is no round either.
+    for (int round = -3; killed - complete < count; round++) {
+        if (round > 20 * count) {
+            printf("only %d of %d rounds were killed in time\n", killed, round);
+            return 1;
+        }
+        long long begin = now(), delay = round < 0 ? patience : (long long)(draw() % took);
         int pid = run(command);
         int status;
         if (round < 0) {
@@ -298,6 +309,38 @@ static int kill_targets(int count, char **both)
     return 0;
 }
 
+static int says(const char *file, const char *text)
+{
+    char line[64] = "";
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    long length = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+    close(fd);
+    return length > 0 && !strncmp(line, text, strlen(text));
+}
+
+static int kill_states(int count, const char *file, const char *text, char **command)
+{
+    int failed = 0, killed = 0;
+    long long took = usual(command, &failed);
+    for (int round = 0; round < count; round++) {
+        long long delay = draw() % took;
+        int pid = run(command);
+        nap(delay);
+        kill(pid, SIGKILL);
+        int status = reap(pid);
+        killed += WIFSIGNALED(status);
+        failed += !WIFSIGNALED(status) && status != 0;
+        // FREEZING, in between, is on its way.
+        for (long long end = now() + 2000000000LL; !says(file, text); nap(500000))
+            if (now() > end) {
+                printf("round %d, killed after %lld us of %lld: the state is not what it was\n", round, delay / 1000, took / 1000);
+                return 1;
+            }
+    }
+    printf("%d killed, %d failed; a dump took %lld us\n", killed, failed, took / 1000);
+    return failed || !killed;
+}
+
 int main(int count, char **arguments)
 {
     if (count < 6)
@@ -311,5 +354,7 @@ int main(int count, char **arguments)
         return kill_dumps(rounds, arguments[4], arguments + 5);
     if (!strcmp(arguments[1], "restore"))
         return kill_restores(rounds, atoi(arguments[4]), arguments + 5);
+    if (!strcmp(arguments[1], "state"))
+        return kill_states(rounds, arguments[4], arguments[5], arguments + 6);
     return kill_targets(rounds, arguments + 4);
 }

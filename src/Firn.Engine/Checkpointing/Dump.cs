@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
@@ -18,7 +19,7 @@ internal static class Dump
     /// <exception cref="UnsupportedResourceException">Something can't be saved: nothing was written, nothing touched.</exception>
     public static DumpedTree Run(DumpPlan plan, FrozenTree tree, PhaseClock clock)
     {
-        DumpContext context = Collect(plan.Options, plan.Log, tree);
+        DumpContext context = Collect(plan.AskForExternal(), plan.Log, tree);
         context.Clock = clock;
         var dumped = new DumpedTree(context, plan.Directory);
         try
@@ -37,6 +38,7 @@ internal static class Dump
                 own.Kind.Dump(context, own);
             }
 
+            CgroupPlaces.Dump(context);
             MemoryDump.WritePages(context);
             context.Problems.ThrowIfAny();
             TreeImages.Add(context);
@@ -52,7 +54,7 @@ internal static class Dump
     /// <summary>Collects what can be seen from outside, and everything that stands in the way. Touches nothing.</summary>
     public static DumpContext Collect(DumpOptions options, Microsoft.Extensions.Logging.ILogger log, FrozenTree tree)
     {
-        var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable() };
+        var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable(), FrozenBefore = tree.Freezer?.FoundFrozen ?? [] };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
         KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);
@@ -137,6 +139,11 @@ internal static class Dump
                 if (thread.Remote is not Remote remote)
                 {
                     continue;
+                }
+
+                if (thread == task.Leader)
+                {
+                    MemoryDump.QueueQuestions(task, remote.Batch);
                 }
 
                 foreach (TaskKind kind in TaskKinds.All)

@@ -29,6 +29,9 @@ internal sealed class DumpContext
     /// <summary>The open file descriptions of the tree, with their ids.</summary>
     public required OpenFileTable Files { get; init; }
 
+    /// <summary>The control groups that were frozen when the dump came, and are thawed while it lasts.</summary>
+    public IReadOnlyList<Linux.Cgroups.CgroupFreezer> FrozenBefore { get; init; } = [];
+
     /// <summary>Counts of pages.</summary>
     public PageStatistics PageStatistics { get; } = new();
 

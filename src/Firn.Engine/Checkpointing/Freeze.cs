@@ -1,3 +1,4 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -10,7 +11,8 @@ namespace Firn.Engine.Checkpointing;
 /// <summary>The second phase: the tree stops.</summary>
 /// <remarks>
 /// Each thread of each process is seized and interrupted; then all lists are read again, until a pass over a tree in which everything
-/// stands finds no one new. What forks or clones meanwhile is caught by the next pass.
+/// stands finds no one new. What forks or clones meanwhile is caught by the next pass. Where the tree has a cgroup of its own, its freezer
+/// stops all of it at one instant first.
 /// </remarks>
 internal static class Freeze
 {
@@ -22,15 +24,31 @@ internal static class Freeze
     public static FrozenTree Run(DumpPlan plan)
     {
         long deadline = Sys.ClockNanoseconds(1) + (plan.Options.TimeoutSeconds * NanosecondsPerSecond);
+        var freezer = new TreeFreezer(plan.Options, plan.Log);
+        try
+        {
+            return Run(plan, freezer, deadline);
+        }
+        catch
+        {
+            freezer.Dispose();
+            throw;
+        }
+    }
+
+    private static FrozenTree Run(DumpPlan plan, TreeFreezer freezer, long deadline)
+    {
         while (true)
         {
             var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1) };
             try
             {
-                SeizeAll(plan, tree, deadline);
+                freezer.Stop(deadline);
+                SeizeAll(plan, tree, freezer, deadline);
                 Look(tree);
                 if (FindOnWayHome(tree) is not { } task)
                 {
+                    tree.Freezer = freezer;
                     return tree;
                 }
 
@@ -50,11 +68,13 @@ internal static class Freeze
             }
             catch
             {
+                freezer.PutBack();
                 tree.Dispose();
                 throw;
             }
 
             tree.Dispose();
+            freezer.Forget();
             Thread.Sleep(1);
         }
     }
@@ -63,29 +83,24 @@ internal static class Freeze
         => tree.Tasks.Find(task => !task.IsZombie
             && RemoteProcess.IsOnWayHome(task.Mappings, [.. task.Threads.Select(thread => thread.Tracee!)]));
 
-    private static void SeizeAll(DumpPlan plan, FrozenTree tree, long deadline)
+    private static void SeizeAll(DumpPlan plan, FrozenTree tree, TreeFreezer freezer, long deadline)
     {
         AddTask(tree, plan.Options.Tree, null);
         bool changed = true;
         while (changed)
         {
-            changed = false;
             List<DumpedThread> fresh = [];
-
-            // The list grows while it is walked: children found in a pass are seized in the same pass.
-            for (int i = 0; i < tree.Tasks.Count; i++)
+            changed = Pass(tree, fresh);
+            if (freezer.IsHolding)
             {
-                DumpedTask task = tree.Tasks[i];
-                int before = fresh.Count;
-                SeizeThreads(tree, task, fresh);
-                if (fresh.Count > before)
+                // Nothing of it moves: what is found now is all there is.
+                while (changed)
                 {
-                    changed = true;
+                    changed = Pass(tree, fresh);
                 }
-
-                changed |= FindChildren(tree, task);
             }
 
+            freezer.Release(tree);
             foreach (DumpedThread thread in fresh)
             {
                 WaitUntilStopped(tree, thread, deadline);
@@ -100,6 +115,21 @@ internal static class Freeze
                 Pid = plan.Options.Tree,
             };
         }
+    }
+
+    private static bool Pass(FrozenTree tree, List<DumpedThread> fresh)
+    {
+        int before = fresh.Count;
+        bool found = false;
+
+        // The list grows while it is walked: children found in a pass are seized in the same pass.
+        for (int i = 0; i < tree.Tasks.Count; i++)
+        {
+            SeizeThreads(tree, tree.Tasks[i], fresh);
+            found |= FindChildren(tree, tree.Tasks[i]);
+        }
+
+        return found || fresh.Count > before;
     }
 
     private static DumpedTask AddTask(FrozenTree tree, int pid, DumpedTask? parent)

@@ -1,15 +1,14 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Images;
-using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Engine.Checkpointing;
 
 /// <summary>The images of the tree as a whole: inventory, process tree, and one core, ids, mm and fs for each task.</summary>
 internal static class TreeImages
 {
-    private const int ClockMonotonic = 1;
-    private const int ClockBoottime = 7;
     private const uint ImageVersion = 2;
 
     /// <summary>Adds them all.</summary>
@@ -20,7 +19,11 @@ internal static class TreeImages
             AddTask(context, task);
         }
 
-        context.Images.Add(ImageKind.Timens, 0, new TimensEntry { Monotonic = Now(ClockMonotonic), Boottime = Now(ClockBoottime) });
+        if (context.Namespace(CloneFlags.CLONE_NEWTIME).IsFirns)
+        {
+            context.Images.Add(ImageKind.Timens, 0, TimeNamespace.Now(0, 0));
+        }
+
         context.Images.Add(
             ImageKind.Inventory,
             0,
@@ -63,11 +66,5 @@ internal static class TreeImages
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);
         }
-    }
-
-    private static Timespec Now(int clock)
-    {
-        (long seconds, long nanoseconds) = Math.DivRem(Sys.ClockNanoseconds(clock), 1_000_000_000L);
-        return new Timespec { TvSec = (ulong)seconds, TvNsec = (ulong)nanoseconds };
     }
 }

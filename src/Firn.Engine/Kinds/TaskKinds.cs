@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Tasks;
 
 namespace Firn.Engine.Kinds;
@@ -14,6 +15,7 @@ internal static class TaskKinds
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         new TaskStates(),
+        new CgroupPlaces(),
         new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),

@@ -16,7 +16,7 @@ namespace Firn.Engine.Memory;
 /// that limit is a SIGXFSZ, not just an error). Where the images lie on a tmpfs and the process in another memory cgroup than Firn, its
 /// pages would be charged to that: then Firn writes all.
 /// </remarks>
-internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnlyList<PageRun> runs) : IDisposable
+internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDisposable
 {
     private const int MaxVectors = 1024;
     private const ulong MaxCall = 1UL << 30;
@@ -29,7 +29,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private readonly Remote worker = pages.Task.Leader.Remote!;
     private FdPorter? porter;
     private IReadOnlyList<RemoteArgument> received = [];
-    private Slot programBreak = null!;
     private RemoteBuffer sizeLimit;
     private int next;
     private bool isOpen;
@@ -147,7 +146,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private void QueueQuestions()
     {
         RemoteBatch batch = worker.Batch;
-        programBreak = batch.Call(Sysno.brk, 0);
         sizeLimit = batch.Allocate(16);
         batch.Call(Sysno.prlimit64, 0, RLIMIT_FSIZE, 0, sizeLimit);
         porter = new FdPorter(worker, Task.PidFd);
@@ -166,19 +164,13 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     // Says who writes what. Offsets run through all present pages in order.
     private void Divide(bool mayWrite)
     {
-        Task.Mm.MmBrk = programBreak.UInt64;
         ulong limit = sizeLimit.As<ulong>()[0];
         ulong offset = 0;
         int vma = 0;
-        foreach (PageRun run in runs)
+        foreach (AddressRange run in pages.Written())
         {
-            if (!run.IsPresent)
-            {
-                continue;
-            }
-
             // A run may go through several mappings of which some are not readable.
-            ulong address = run.Address;
+            ulong address = run.Start;
             while (address < run.End)
             {
                 while (Task.Mm.Vmas[vma].End <= address)

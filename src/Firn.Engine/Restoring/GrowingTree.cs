@@ -95,11 +95,30 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             thread.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
         }
+
+        context.Cgroups!.PlaceThreads(task);
     }
 
     /// <summary>Lets go of all tasks: the thaw.</summary>
+    /// <remarks>
+    /// Threads are let go one after the other, but the tree is there as a whole or not at all: should Firn be killed in between, the guard
+    /// kills what it has let go, as the kernel kills what it still holds. The threads of one process die together, so one needs no guard.
+    /// </remarks>
     public void Thaw()
     {
+        var plan = new GuardPlan();
+        if (pidNamespace is not null)
+        {
+            // All that is in it goes with its init.
+            plan.Kill(ChildPid);
+        }
+        else if (context.Tasks.Count > 1)
+        {
+            context.Tasks.ForEach(task => plan.Kill(task.Pid));
+        }
+
+        using Guard? guard = plan.IsEmpty ? null : Guard.Start(plan);
+
         // The leaders last: what a leader starts, its threads are there for.
         for (int i = tracees.Count - 1; i >= 0; i--)
         {
@@ -198,6 +217,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             tracees.Add(tracee);
             child.Leader.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
+            context.Cgroups!.Place(child);
         }
     }
 

@@ -21,6 +21,7 @@ internal static class NamespaceStage
         List<RestoredNamespace> namespaces = [];
         TaskKobjIdsEntry dumper = images.One<InventoryEntry>(ImageKind.Inventory).RootIds ?? new TaskKobjIdsEntry();
         RestoredTask root = tasks[0];
+        bool hasPids = IsOwn(root.Ids.PidNsId, dumper.PidNsId);
         foreach (NamespaceKind kind in NamespaceKinds.All)
         {
             uint id = kind.GetId(root.Ids);
@@ -34,20 +35,32 @@ internal static class NamespaceStage
                 };
             }
 
-            // 0: of a kernel, or a program, that did not know of this kind.
-            bool isNew = id != 0 && id != kind.GetId(dumper);
-            if (isNew || (kind.Flag == CloneFlags.CLONE_NEWPID && options.NewPidNamespace))
+            bool isOwn = IsOwn(id, kind.GetId(dumper));
+            bool isAdded = !isOwn && !hasPids && options.NewPidNamespace && (kind.Flag & AddedNamespaces.Flags) != 0;
+            if (isOwn || isAdded)
             {
-                namespaces.Add(new RestoredNamespace { Kind = kind, Id = isNew ? id : 0 });
+                namespaces.Add(new RestoredNamespace { Kind = kind, Id = isOwn ? id : 0, IsAdded = isAdded });
             }
         }
 
+        // A container's clocks go on from where they stood, as with CRIU: those of a tree without a time namespace are in image 0.
+        if (hasPids && !IsOwn(root.Ids.TimeNsId, dumper.TimeNsId) && images.Entries(ImageKind.Timens).Count > 0)
+        {
+            NamespaceKind time = NamespaceKinds.All.First(kind => kind.Flag == CloneFlags.CLONE_NEWTIME);
+            namespaces.Insert(
+                namespaces.TakeWhile(own => (own.Kind.Flag & (CloneFlags.CLONE_NEWUSER | CloneFlags.CLONE_NEWPID)) != 0).Count(),
+                new RestoredNamespace { Kind = time, Id = 0 });
+        }
+
         return namespaces;
+
+        // 0: of a kernel, or a program, that did not know of this kind.
+        static bool IsOwn(uint id, uint dumper) => id != 0 && id != dumper;
     }
 
     /// <summary>What comes before the root.</summary>
     public static void Prepare(RestoreContext context)
-        => context.Namespaces.ForEach(own => own.Kind.BeforeRoot(context, own));
+        => Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
 
     /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
     public static CloneFlags MadeByClone(RestoreContext context)
@@ -56,7 +69,7 @@ internal static class NamespaceStage
 
     /// <summary>What comes before the root executes.</summary>
     public static void BeforeExec(RestoreContext context, int root)
-        => context.Namespaces.ForEach(own => own.Kind.BeforeExec(context, own, root));
+        => Saved(context).ForEach(own => own.Kind.BeforeExec(context, own, root));
 
     /// <summary>Joins, makes and fills the namespaces.</summary>
     public static void Fill(RestoreContext context, Remote first)
@@ -68,7 +81,12 @@ internal static class NamespaceStage
         }
 
         using Fd pidFd = OpenFirst(first);
-        foreach (RestoredNamespace own in context.Namespaces)
+        if (context.Namespaces.Exists(own => own.IsAdded))
+        {
+            AddedNamespaces.Fill(context, first);
+        }
+
+        foreach (RestoredNamespace own in Saved(context))
         {
             own.Kind.InRoot(context, own, first);
             using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
@@ -89,7 +107,9 @@ internal static class NamespaceStage
 
     /// <summary>What comes when all tasks have their state.</summary>
     public static void Finish(RestoreContext context, Remote first)
-        => context.Namespaces.ForEach(own => own.Kind.Finish(context, own, first));
+        => Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
+
+    private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => !own.IsAdded);
 
     private static CloneFlags OwnFlags(RestoreContext context)
         => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);

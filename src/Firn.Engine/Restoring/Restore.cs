@@ -1,3 +1,5 @@
+using Firn.Engine.Hooks;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -27,10 +29,13 @@ internal static class Restore
         using var tree = new GrowingTree(plan);
         try
         {
+            context.Hooks.Call(HookNames.PreRestore);
+            context.Cgroups = CgroupTree.Prepare(context);
             if (context.Namespaces.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
-                clock.Run("root task", tree.PlantRoot);
+                clock.Run("root task", () => PlantRoot(context, tree));
+                context.Hooks.Call(HookNames.PostSetupNamespaces);
             }
             else
             {
@@ -41,7 +46,10 @@ internal static class Restore
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
+            context.Cgroups.SetProperties();
+            context.Hooks.Call(HookNames.PostRestore);
             clock.Run("resume", () => Resume.Run(context, tree));
+            context.Hooks.CallForLog(HookNames.PostResume);
             return new RestoreResult(
                 context.Tasks[0].OuterPid,
                 tree.ChildPid,
@@ -76,14 +84,23 @@ internal static class Restore
         RestoreContext context = plan.Context;
         NamespaceStage.Prepare(context);
         using var handover = new Handover(context.Files);
-        clock.Run("root task", tree.PlantRoot);
+        clock.Run("root task", () => PlantRoot(context, tree));
         clock.Run("namespaces", () => NamespaceStage.Fill(context, tree.First));
+        context.Hooks.Call(HookNames.PostSetupNamespaces);
         clock.Run("files", () =>
         {
             plan.Memory.MakeObjects();
             context.Within(tree.First, () => CreateFilesHere(plan));
             handover.Run(tree.First);
         });
+    }
+
+    private static void PlantRoot(RestoreContext context, GrowingTree tree)
+    {
+        tree.PlantRoot();
+        context.Cgroups!.PlaceRoot(tree.ChildPid);
+        context.Hooks.RootPid = tree.ChildPid;
+        context.Hooks.Call(HookNames.SetupNamespaces);
     }
 
     private static void CreateFiles(RestorePlan plan)

@@ -1,3 +1,5 @@
+using Firn.Engine.Hooks;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -28,6 +30,12 @@ internal sealed class RestoreContext
 
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
+
+    /// <summary>Who takes part.</summary>
+    public required HookCaller Hooks { get; init; }
+
+    /// <summary>The control groups, once they are made.</summary>
+    public CgroupTree? Cgroups { get; set; }
 
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }

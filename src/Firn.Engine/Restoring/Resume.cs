@@ -1,3 +1,5 @@
+using Firn.Engine.Freezing;
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
@@ -6,7 +8,9 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Linux.Cgroups;
 using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Restoring;
 
@@ -50,7 +54,35 @@ internal static class Resume
         }
 
         tree.Leave();
-        tree.Thaw();
+        context.Hooks.CallForLog(HookNames.PreResume);
+        IReadOnlyList<CgroupFreezer> frozenBefore = context.Cgroups!.FrozenAtEnd;
+        if (!context.Options.LeaveFrozen && frozenBefore.Count == 0)
+        {
+            tree.Thaw();
+            return;
+        }
+
+        // The last act: in a frozen group no remote call would run, and nothing could be killed.
+        try
+        {
+            foreach (CgroupFreezer freezer in frozenBefore)
+            {
+                context.Log.LogWarning("cgroup {Group} was frozen when the tree was dumped: it is frozen again, until `firn thaw`", freezer.Group);
+                freezer.Freeze();
+            }
+
+            if (context.Options.LeaveFrozen)
+            {
+                _ = StillTree.Freeze(tree.ChildPid, null, context.Options.TimeoutSeconds, context.Log);
+            }
+
+            tree.Thaw();
+        }
+        catch
+        {
+            StillTree.LetGo(tree.ChildPid, context.Log);
+            throw;
+        }
     }
 
     private static void LeaveTask(GrowingTree tree, RestoredTask task)

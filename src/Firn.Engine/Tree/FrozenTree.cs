@@ -21,6 +21,9 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
     /// <summary>How long the tree has stood still, once it is over.</summary>
     public TimeSpan StoodStill { get; private set; }
 
+    /// <summary>What holds or has held the tree besides ptrace.</summary>
+    public Freezing.TreeFreezer? Freezer { get; set; }
+
     /// <summary>How many threads stand still.</summary>
     public int ThreadCount => threads.Count;
 
@@ -57,6 +60,8 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
             log.LogWarning("thaw: {Message}", lost.Message);
         }
 
+        // The last moment: from now on no call of Firn's has to run in a task, and none of its own may.
+        Freezer?.PutBack();
         foreach (DumpedTask task in Tasks)
         {
             if (stopped && !task.IsZombie)
@@ -98,6 +103,8 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
                 }
             }
         }
+
+        Freezer?.PutBack();
 
         StoodStill = Elapsed();
     }

@@ -9,8 +9,11 @@ internal sealed class RestoredNamespace
     /// <summary>What kind of namespace it is.</summary>
     public required NamespaceKind Kind { get; init; }
 
-    /// <summary>Its id in the ids of tasks, and in the names of its images.</summary>
+    /// <summary>Its id in the ids of tasks, and in the names of its images; 0 for one that the tree did not have.</summary>
     public required uint Id { get; init; }
+
+    /// <summary>Whether the tree did not have it: it was asked for, and has no image. The kind is told nothing of it.</summary>
+    public bool IsAdded { get; init; }
 
     /// <summary>
     /// The namespace, if it exists already and is to be joined: the root inherits the descriptor, so it is open across exec. Firn closes it.

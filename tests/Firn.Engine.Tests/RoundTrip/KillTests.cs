@@ -39,11 +39,10 @@ public sealed class KillTests(ITestOutputHelper output)
         target.MustGoOn();
     }
 
-    // What is restored whole before the signal comes runs on. Between the release of the first and the last process of a tree there is a
-    // moment of some microseconds in which a signal leaves a part of it: so this is about one process, and then about trees without that.
+    // What is restored whole before the signal comes runs on.
     [Theory]
     [InlineData("alone", 1, 101)]
-    [InlineData("alone", 1, 102)]
+    [InlineData("restored", 2, 102)]
     public void Killed_at_random_moments_of_a_restore_nothing_is_left(string kind, int processes, int seed)
     {
         using var space = new PidNamespace();

@@ -1,8 +1,10 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
@@ -27,9 +29,22 @@ internal sealed class CgroupNamespace : NamespaceKind
     // ---- dump
 
     /// <inheritdoc/>
-    public override void Examine(DumpContext context, DumpedNamespace own) => Refuse(context, own);
+    public override void Dump(DumpContext context, DumpedNamespace own)
+    {
+        // All there is to it is its root in each hierarchy: cgns_prefix of the sets in cgroup.img (CgroupPlaces).
+    }
+
+    // ---- restore
 
     /// <inheritdoc/>
-    public override void Dump(DumpContext context, DumpedNamespace own)
-        => throw new InvalidOperationException($"{Name} namespace {own.Inode} was refused, and is dumped all the same");
+    /// <remarks>unshare(2) takes the groups where the root sits as the roots; by clone3(2) they would be Firn's, in version 1.</remarks>
+    public override bool IsMadeByClone => false;
+
+    /// <inheritdoc/>
+    public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
+    {
+        root.Batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWCGROUP);
+        root.Batch.Run("cgroup namespace");
+        context.Cgroups!.PlaceRootWithin(root.Tracee.Tid);
+    }
 }

@@ -69,11 +69,14 @@ internal sealed class PidNamespace : NamespaceKind
     // ---- restore
 
     /// <inheritdoc/>
+    public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root) => SetLastPid(context, root);
+
+    /// <summary>Lets the namespace go on to give ids above all that are in use.</summary>
     /// <remarks>
-    /// The namespace goes on to give ids above all that are in use. The file belongs to the namespace of who writes it, and only a task
-    /// within can; tasks that are made with an id of choice do not move it (kernel/pid_namespace.c).
+    /// The file belongs to the namespace of who writes it, and only a task within can; tasks that are made with an id of choice do not move
+    /// it (kernel/pid_namespace.c).
     /// </remarks>
-    public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
+    public static void SetLastPid(RestoreContext context, Remote root)
     {
         int highest = context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid);
         RemoteBatch batch = root.Batch;

@@ -44,18 +44,6 @@ internal sealed class TaskStates : TaskKind
             ProcValue.ReadText($"/proc/{task.Pid}/personality") ?? "0", NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
     }
 
-    /// <inheritdoc/>
-    /// <remarks>
-    /// Cgroups are not saved yet, but those of Firn itself are the first set (root_cg_set of the inventory), and need no image.
-    /// </remarks>
-    public override void DumpThread(DumpContext context, DumpedThread thread, RemoteBatch batch)
-    {
-        if (ProcValue.ReadText($"/proc/{thread.Task.Pid}/task/{thread.Tid}/cgroup") == ProcValue.ReadText("/proc/self/cgroup"))
-        {
-            thread.ThreadCore().CgSet = 1;
-        }
-    }
-
     /// <summary>Fills the core of a zombie: its name and how it ended.</summary>
     public static void DumpZombie(DumpedTask task)
     {
