@@ -12,4 +12,10 @@ public static partial class Sys
 
     /// <summary>unshare(2) of the calling thread.</summary>
     public static SysResult Unshare(CloneFlags flags) => Kernel.Call(Sysno.unshare, (nint)flags);
+
+    /// <summary>setfsuid(2) of the calling thread; gives the id before.</summary>
+    public static SysResult SetFsUid(uint uid) => Kernel.Call(Sysno.setfsuid, (nint)uid);
+
+    /// <summary>setfsgid(2) of the calling thread; gives the id before.</summary>
+    public static SysResult SetFsGid(uint gid) => Kernel.Call(Sysno.setfsgid, (nint)gid);
 }

@@ -16,7 +16,8 @@ public sealed class Guard : IDisposable
     /// <summary>Bytes of a record: number, six arguments, and the result with which the guard is to end.</summary>
     public const int RecordSize = 64;
 
-    private const long NoSuchResult = long.MinValue;
+    /// <summary>A result that no call has.</summary>
+    internal const long NoSuchResult = long.MinValue;
 
     private readonly int pid;
     private Fd? pipe;
@@ -68,7 +69,8 @@ public sealed class Guard : IDisposable
         {
             // A second number, open across exec.
             using var inherited = new Fd(Sys.Fcntl(readEnd.Number, FcntlCommand.F_DUPFD, 3).OrThrow("fcntl(F_DUPFD)").Int32);
-            using Fd program = TinyProgram.Make("firn-guard", plan.Encode(inherited.Number), isWritable: true);
+            using GuardFiles files = plan.OpenFiles();
+            using Fd program = TinyProgram.Make("firn-guard", plan.Encode(inherited.Number, files.Numbers), isWritable: true);
             int pid = Seed.CloneInto(0, CloneFlags.CLONE_VFORK, Signal.None, program.Number, out _).OrThrow("clone3(firn-guard)").Int32;
             return new Guard(pid, writeEnd);
         }
@@ -98,7 +100,7 @@ public sealed class Guard : IDisposable
     /// <summary>The same as <see cref="Release"/>.</summary>
     public void Dispose() => Release();
 
-    internal static void WriteRecord(Span<byte> record, Sysno number, ReadOnlySpan<long> arguments, long end = NoSuchResult)
+    internal static void WriteRecord(Span<byte> record, Sysno number, ReadOnlySpan<long> arguments, long end)
     {
         BinaryPrimitives.WriteInt64LittleEndian(record, (long)number);
         for (int i = 0; i < arguments.Length; i++)
@@ -113,35 +115,57 @@ public sealed class Guard : IDisposable
 /// <summary>What a <see cref="Guard"/> is to do, in order. No error keeps it from the next.</summary>
 public sealed class GuardPlan
 {
-    private readonly List<(Sysno Number, long First, long Second, long Third, byte[]? Data)> calls = [];
+    private readonly List<(int Pid, string? Path, byte[] Data)> acts = [];
 
     /// <summary>Whether there is nothing to do.</summary>
-    public bool IsEmpty => calls.Count == 0;
+    public bool IsEmpty => acts.Count == 0;
 
     /// <summary>Kills a process.</summary>
     public GuardPlan Kill(int pid)
     {
-        calls.Add((Sysno.kill, pid, (long)Signal.SIGKILL, 0, null));
+        acts.Add((pid, null, []));
         return this;
     }
 
-    /// <summary>Writes to a descriptor that is open in Firn, not close-on-exec, when the guard is started.</summary>
-    public GuardPlan Write(int descriptor, ReadOnlySpan<byte> bytes)
+    /// <summary>Writes to a file, which is opened when the guard is started.</summary>
+    public GuardPlan Write(string path, byte[] bytes)
     {
-        calls.Add((Sysno.write, descriptor, 0, bytes.Length, bytes.ToArray()));
+        acts.Add((0, path, bytes));
         return this;
+    }
+
+    /// <summary>Opens the files that are written to, for as long as it takes the guard to inherit them.</summary>
+    /// <exception cref="LinuxException">One can't be opened.</exception>
+    internal GuardFiles OpenFiles()
+    {
+        var files = new GuardFiles();
+        try
+        {
+            foreach ((_, string? path, _) in acts.Where(act => act.Path is not null))
+            {
+                files.Open(path!);
+            }
+
+            return files;
+        }
+        catch
+        {
+            files.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Code, records and data, as <see cref="TinyProgram"/> takes them.</summary>
     /// <param name="pipe">The descriptor at which the guard waits.</param>
-    internal byte[] Encode(int pipe)
+    /// <param name="files">The descriptors of the files, in the order in which they are written to.</param>
+    internal byte[] Encode(int pipe, IReadOnlyList<int> files)
     {
-        int[] kept = [.. calls.Where(call => call.Number == Sysno.write).Select(call => (int)call.First).Append(pipe).Distinct().Order()];
+        int[] kept = [.. files.Append(pipe).Order()];
 
         // Closes what it does not need, before, between and behind; waits; acts; ends.
-        int count = kept.Length + 1 + 1 + calls.Count + 1;
+        int count = kept.Length + 1 + 1 + acts.Count + 1;
         int dataOffset = Guard.Code.Length + (count * Guard.RecordSize);
-        byte[] program = new byte[dataOffset + 8 + calls.Sum(call => call.Data?.Length ?? 0)];
+        byte[] program = new byte[dataOffset + 8 + acts.Sum(act => act.Data.Length)];
         Guard.Code.CopyTo(program);
         int at = Guard.Code.Length;
         long from = 0;
@@ -158,17 +182,24 @@ public sealed class GuardPlan
         Add(Sysno.close_range, [from, int.MaxValue, 0]);
         Add(Sysno.read, [pipe, Address(dataOffset), 1], end: 1);
         dataOffset += 8;
-        foreach ((Sysno number, long first, long second, long third, byte[]? data) in calls)
+        int next = 0;
+        foreach ((int pid, string? path, byte[] data) in acts)
         {
-            Add(number, [first, data is null ? second : Address(dataOffset), third]);
-            data?.CopyTo(program.AsSpan(dataOffset));
-            dataOffset += data?.Length ?? 0;
+            if (path is null)
+            {
+                Add(Sysno.kill, [pid, (long)Signal.SIGKILL]);
+                continue;
+            }
+
+            Add(Sysno.write, [files[next++], Address(dataOffset), data.Length]);
+            data.CopyTo(program.AsSpan(dataOffset));
+            dataOffset += data.Length;
         }
 
         Add((Sysno)(-1), []);
         return program;
 
-        void Add(Sysno number, ReadOnlySpan<long> arguments, long end = long.MinValue)
+        void Add(Sysno number, ReadOnlySpan<long> arguments, long end = Guard.NoSuchResult)
         {
             Guard.WriteRecord(program.AsSpan(at, Guard.RecordSize), number, arguments, end);
             at += Guard.RecordSize;
@@ -176,4 +207,20 @@ public sealed class GuardPlan
 
         static long Address(int offset) => (long)TinyProgram.LoadAddress + TinyProgram.CodeOffset + offset;
     }
+}
+
+/// <summary>Files that a guard inherits: open across exec in Firn for a moment.</summary>
+internal sealed class GuardFiles : IDisposable
+{
+    private readonly List<Fd> files = [];
+
+    /// <summary>Their descriptors.</summary>
+    public IReadOnlyList<int> Numbers => [.. files.Select(file => file.Number)];
+
+    /// <summary>Opens one for writing.</summary>
+    public void Open(string path)
+        => files.Add(new Fd(Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_WRONLY, 0).OrThrow($"openat({path}, O_WRONLY)").Int32));
+
+    /// <inheritdoc/>
+    public void Dispose() => files.ForEach(file => file.Dispose());
 }

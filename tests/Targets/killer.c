@@ -2,7 +2,7 @@
 //   killer dump KILLS SEED COUNTERS COMMAND...      of dumps that leave `checking` running: it must go on and find nothing wrong
 //   killer restore KILLS SEED PROCESSES COMMAND...  of detached restores: nothing may be left of the tree
 //   killer target COUNT SEED COMMAND...             kills the target instead, which it starts anew each time: see below
-//   killer state COUNT SEED FILE TEXT COMMAND...    of dumps: FILE must soon say TEXT again each time
+//   killer state KILLS SEED FILE TEXT COMMAND...    of dumps: FILE must soon say TEXT again each time
 // KILLS counts those that came in time; a dump or restore that ended before is no round. Ends with status 0 if all was well. The last
 // line sums up.
 #define _GNU_SOURCE

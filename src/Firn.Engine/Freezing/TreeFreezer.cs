@@ -52,7 +52,7 @@ internal sealed class TreeFreezer : IDisposable
             return;
         }
 
-        guard ??= StartGuard([instant.AsWrite(frozen: false)]);
+        guard ??= Guard.Start(new GuardPlan().Write(instant.Path, instant.BytesFor(frozen: false)));
         IsStopping = true;
         instant.Freeze();
 
@@ -77,10 +77,16 @@ internal sealed class TreeFreezer : IDisposable
         if (found.Count > 0)
         {
             foundFrozen.AddRange(found);
-            List<(string Path, byte[] Bytes)> writes = [.. foundFrozen.Select(freezer => freezer.AsWrite(frozen: true))];
+            var plan = new GuardPlan();
+            if (IsStopping)
+            {
+                plan.Write(instant!.Path, instant.BytesFor(frozen: false));
+            }
+
+            foundFrozen.ForEach(freezer => plan.Write(freezer.Path, freezer.BytesFor(frozen: true)));
             Guard? former = guard;
-            guard = StartGuard(IsStopping ? [instant!.AsWrite(frozen: false), .. writes] : writes);
-            former?.Release();
+            guard = Guard.Start(plan);
+            former?.Dispose();
         }
 
         EndInstant();
@@ -108,34 +114,12 @@ internal sealed class TreeFreezer : IDisposable
         }
 
         foundFrozen.Clear();
-        guard?.Release();
+        guard?.Dispose();
         guard = null;
     }
 
     /// <inheritdoc/>
     public void Dispose() => PutBack();
-
-    // The files are open across its start; there is no other that would inherit them meanwhile.
-    private static Guard StartGuard(IReadOnlyList<(string Path, byte[] Bytes)> writes)
-    {
-        List<Fd> files = [];
-        try
-        {
-            var plan = new GuardPlan();
-            foreach ((string path, byte[] bytes) in writes)
-            {
-                const OpenFlags Flags = OpenFlags.O_WRONLY;
-                files.Add(new Fd(Sys.OpenAt(At.AT_FDCWD, path, Flags, 0).OrThrow($"open({path})").Int32));
-                plan.Write(files[^1].Number, bytes);
-            }
-
-            return Guard.Start(plan);
-        }
-        finally
-        {
-            files.ForEach(file => file.Dispose());
-        }
-    }
 
     private static void RefuseOthers(FrozenTree tree, CgroupFreezer freezer)
     {
@@ -166,7 +150,7 @@ internal sealed class TreeFreezer : IDisposable
         IsHolding = false;
         if (foundFrozen.Count == 0)
         {
-            guard?.Release();
+            guard?.Dispose();
             guard = null;
         }
     }

@@ -53,14 +53,23 @@ internal static class MemoryDump
         SharedObjects.Examine(context);
     }
 
+    /// <summary>Queues what only a task itself can tell of its memory: where its break is.</summary>
+    public static void QueueQuestions(DumpedTask task, RemoteBatch batch)
+    {
+        Slot programBreak = batch.Call(Sysno.brk, 0);
+        batch.Then(() => task.Mm.MmBrk = programBreak.UInt64);
+    }
+
     /// <summary>
     /// Finds the pages of all tasks, lets each task write its own, all side by side, and adds the page maps; meanwhile Firn writes the
-    /// shared objects. The tree is frozen and nothing stands in the way.
+    /// shared objects. What are few pages Firn writes itself. The tree is frozen and nothing stands in the way.
     /// </summary>
     /// <exception cref="CheckpointException">A file can't be written.</exception>
     public static void WritePages(DumpContext context)
     {
         var all = new Dictionary<DumpedTask, TaskPages>();
+        var models = new Dictionary<DumpedTask, FewPages>();
+        var writers = new List<PageWriter>();
         try
         {
             long begun = Sys.ClockNanoseconds(1);
@@ -75,11 +84,17 @@ internal static class MemoryDump
                     {
                         pages.FindShared(parent);
                     }
+
+                    if (!WriteIfFew(pages, models))
+                    {
+                        writers.Add(new PageWriter(context, pages));
+                    }
+
+                    AddPagemap(context, pages);
                 }
             }
 
             long scanned = Sys.ClockNanoseconds(1);
-            List<PageWriter> writers = [.. all.Values.Select(pages => AddPagemap(context, pages))];
             PageWriter.Run(writers, () => SharedObjects.Write(context));
             context.BeforePublishing.Add(() => SharedPages.WriteLinks(context, all));
             context.PageStatistics.ScanTime += TimeSpan.FromTicks((scanned - begun) / TimeSpan.NanosecondsPerTick);
@@ -106,7 +121,24 @@ internal static class MemoryDump
         return words.Take(Math.Max(ending, CriuAuxvWords));
     }
 
-    private static PageWriter AddPagemap(DumpContext context, TaskPages pages)
+    // The first child of a parent is the model of the others.
+    private static bool WriteIfFew(TaskPages pages, Dictionary<DumpedTask, FewPages> models)
+    {
+        if (FewPages.Read(pages) is not { } few)
+        {
+            return false;
+        }
+
+        if (pages.Donor is not null && !models.TryAdd(pages.Task.Parent!, few))
+        {
+            few.LeaveOutAlike(models[pages.Task.Parent!]);
+        }
+
+        few.Write();
+        return true;
+    }
+
+    private static void AddPagemap(DumpContext context, TaskPages pages)
     {
         List<PageRun> runs = pages.Runs();
         ulong id = (ulong)pages.Task.InnerPid;
@@ -141,14 +173,12 @@ internal static class MemoryDump
         if (context.Log.IsEnabled(LogLevel.Debug))
         {
             context.Log.LogDebug(
-                "pid {Pid}: {Written} pages to write, {Shared} shared with the parent, {Runs} runs",
+                "pid {Pid}: {Written} pages to write, {Shared} of its parent or a sibling, {Runs} runs",
                 pages.Task.Pid,
                 written,
                 shared,
                 runs.Count);
         }
-
-        return new PageWriter(context, pages, runs);
     }
 
     private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier, MemoryAdvices? early)
@@ -220,7 +250,7 @@ internal static class MemoryDump
         task.Mm.MmEnvEnd = stat.EnvEnd;
         task.Mm.MmSavedAuxv.AddRange(SavedAuxv(Auxv.Read(task.Pid)));
 
-        // The break itself only the task can tell, by brk(0): PageWriter asks.
+        // The break itself only the task can tell, by brk(0).
         task.Mm.MmBrk = stat.StartBrk;
     }
 

@@ -104,6 +104,21 @@ internal static class PageRuns
         return common;
     }
 
+    /// <summary>All of two sorted lists that have nothing in common.</summary>
+    public static List<AddressRange> Union(IReadOnlyList<AddressRange> first, IReadOnlyList<AddressRange> second)
+    {
+        var all = new List<AddressRange>(first.Count + second.Count);
+        int i = 0;
+        int j = 0;
+        while (i < first.Count || j < second.Count)
+        {
+            bool isFirst = j == second.Count || (i < first.Count && first[i].Start < second[j].Start);
+            Append(all, isFirst ? first[i++] : second[j++]);
+        }
+
+        return all;
+    }
+
     /// <summary>Adds a range at the end, as part of the last one where they meet.</summary>
     public static void Append(List<AddressRange> ranges, AddressRange range)
     {

@@ -16,7 +16,7 @@ namespace Firn.Engine.Memory;
 /// that limit is a SIGXFSZ, not just an error). Where its memory cgroup is limited, the page cache must not be charged to that: on a tmpfs
 /// Firn makes the pages of the file first; elsewhere the process writes past the page cache.
 /// </remarks>
-internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnlyList<PageRun> runs) : IDisposable
+internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDisposable
 {
     private const int MaxVectors = 1024;
     private const ulong MaxCall = 1UL << 30;
@@ -29,7 +29,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private readonly Remote worker = pages.Task.Leader.Remote!;
     private FdPorter? porter;
     private IReadOnlyList<RemoteArgument> received = [];
-    private Slot programBreak = null!;
     private RemoteBuffer sizeLimit;
     private int next;
     private bool isOpen;
@@ -143,7 +142,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     {
         if (IsOnTmpfs())
         {
-            long size = runs.Where(run => run.IsPresent).Sum(run => (long)(run.End - run.Address));
+            long size = pages.Written().Sum(range => (long)range.Length);
             if (size > 0)
             {
                 pages.File.Check(Sys.Fallocate(pages.File.Number, 0, 0, size), 0);
@@ -159,7 +158,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     private void QueueQuestions()
     {
         RemoteBatch batch = worker.Batch;
-        programBreak = batch.Call(Sysno.brk, 0);
         sizeLimit = batch.Allocate(16);
         batch.Call(Sysno.prlimit64, 0, RLIMIT_FSIZE, 0, sizeLimit);
         porter = new FdPorter(worker, Task.PidFd);
@@ -178,19 +176,13 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages, IReadOnly
     // Says who writes what. Offsets run through all present pages in order.
     private void Divide(bool mayWrite)
     {
-        Task.Mm.MmBrk = programBreak.UInt64;
         ulong limit = sizeLimit.As<ulong>()[0];
         ulong offset = 0;
         int vma = 0;
-        foreach (PageRun run in runs)
+        foreach (AddressRange run in pages.Written())
         {
-            if (!run.IsPresent)
-            {
-                continue;
-            }
-
             // A run may go through several mappings of which some are not readable.
-            ulong address = run.Address;
+            ulong address = run.Start;
             while (address < run.End)
             {
                 while (Task.Mm.Vmas[vma].End <= address)

@@ -11,8 +11,9 @@ namespace Firn.Engine.Memory;
 /// <remarks>
 /// <para>
 /// Such a page is marked in the child's page map as one of the parent *set* (<see cref="PageFlags.Parent"/>), and the images directory gets
-/// a parent set that consists of links alone: there the child's page map is its parent's. Sharing over several generations goes on in the
-/// parent set's parent. To any reader of the format this is an ordinary chain of incremental images.
+/// a parent set that consists of links alone: there the child's page map is its donor's: its parent's, or that of a sibling which has more
+/// pages alike (<see cref="FewPages"/>). What the donor has from a donor of its own goes on in the parent set's parent. To any reader of
+/// the format this is an ordinary chain of incremental images.
 /// </para>
 /// <para>Reading pagemap does not break the sharing, as process_vm_readv(2) would.</para>
 /// </remarks>
@@ -86,8 +87,7 @@ internal static class SharedPages
         }
 
         // The donor of each sharing task in the generation that is being linked.
-        var donors = sharing.Values.Where(pages => pages.SharesWithParent).ToDictionary(
-            pages => pages.Task, pages => sharing[pages.Task.Parent!]);
+        var donors = sharing.Values.Where(pages => pages.Donor is not null).ToDictionary(pages => pages.Task, pages => pages.Donor!);
         for (int generation = 1; donors.Count > 0; generation++)
         {
             string name = DirectoryName(generation);
@@ -113,7 +113,7 @@ internal static class SharedPages
             }
 
             context.WrittenFiles.Add(name);
-            donors = donors.Where(row => row.Value.SharesWithParent).ToDictionary(row => row.Key, row => sharing[row.Value.Task.Parent!]);
+            donors = donors.Where(row => row.Value.Donor is not null).ToDictionary(row => row.Key, row => row.Value.Donor!);
         }
     }
 

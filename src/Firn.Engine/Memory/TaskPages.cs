@@ -33,11 +33,11 @@ internal sealed class TaskPages : IDisposable
     /// <summary>Guard pages (MADV_GUARD_INSTALL).</summary>
     public List<AddressRange> Guards { get; } = [];
 
-    /// <summary>Those of its own that its parent has too, in the very same frames.</summary>
+    /// <summary>Those of its own that its donor has too: in the very same frames, or with the same content.</summary>
     public IReadOnlyList<AddressRange> Shared { get; private set; } = [];
 
-    /// <summary>Whether there are any.</summary>
-    public bool SharesWithParent => Shared.Count > 0;
+    /// <summary>The process whose page map stands for this one's in the parent set; null where it needs none.</summary>
+    public TaskPages? Donor { get; private set; }
 
     /// <summary>Finds the pages. One pass over the page tables.</summary>
     /// <returns>How many there are.</returns>
@@ -79,13 +79,26 @@ internal sealed class TaskPages : IDisposable
         List<AddressRange> candidates = PageRuns.Intersect(
             PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
         Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.Map, candidates);
+        Donor = Shared.Count > 0 ? parent : null;
     }
+
+    /// <summary>Takes a sibling for the donor, who has everything that was shared with the parent, and more.</summary>
+    /// <param name="sibling">The sibling.</param>
+    /// <param name="alike">Pages whose content is the sibling's.</param>
+    public void ShareMore(TaskPages sibling, IReadOnlyList<AddressRange> alike)
+    {
+        Shared = PageRuns.Union(Shared, alike);
+        Donor = sibling;
+    }
+
+    /// <summary>Those that are written for this process.</summary>
+    public List<AddressRange> Written() => Shared.Count > 0 ? PageRuns.Subtract(own, Shared) : [.. own];
 
     /// <summary>The page map: all runs with the places of their content, split where a mapping's laziness changes.</summary>
     public List<PageRun> Runs()
     {
         var runs = new List<PageRun>();
-        IReadOnlyList<AddressRange> written = SharesWithParent ? PageRuns.Subtract(own, Shared) : own;
+        List<AddressRange> written = Written();
         int nextWritten = 0;
         int nextShared = 0;
         foreach (VmaEntry vma in Task.Mm.Vmas)

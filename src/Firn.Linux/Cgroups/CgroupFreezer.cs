@@ -84,7 +84,9 @@ public sealed class CgroupFreezer
         return true;
     }
 
-    /// <summary>The write that freezes the group, or thaws it.</summary>
-    public (string Path, byte[] Bytes) AsWrite(bool frozen)
-        => (Group.PathOf(File), Encoding.ASCII.GetBytes(frozen ? FreezeText : ThawText));
+    /// <summary>The path of the file that freezes the group.</summary>
+    public string Path => Group.PathOf(File);
+
+    /// <summary>What is written to it to freeze the group, or thaw it.</summary>
+    public byte[] BytesFor(bool frozen) => Encoding.ASCII.GetBytes(frozen ? FreezeText : ThawText);
 }

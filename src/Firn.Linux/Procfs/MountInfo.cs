@@ -64,6 +64,11 @@ public static class MountInfo
     /// <exception cref="FormatException">The kernel writes something unknown.</exception>
     public static List<MountEntry> Read(int pid) => Parse(ProcFile.Read($"/proc/{pid}/mountinfo"));
 
+    /// <summary>Reads the mounts that the calling thread sees, wherever it is visiting.</summary>
+    /// <exception cref="LinuxException">It can't be read.</exception>
+    /// <exception cref="FormatException">The kernel writes something unknown.</exception>
+    public static List<MountEntry> ReadOwn() => Parse(ProcFile.Read("/proc/thread-self/mountinfo"));
+
     /// <summary>Parses the text of mountinfo.</summary>
     /// <exception cref="FormatException">It is not such a text.</exception>
     public static List<MountEntry> Parse(ReadOnlySpan<byte> text)

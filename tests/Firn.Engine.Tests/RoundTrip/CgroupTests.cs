@@ -2,7 +2,9 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>Control groups, version 1 and 2 side by side: where tasks and threads sit, what limits them, in all modes; and nothing left behind.</summary>
+/// <summary>
+/// Control groups, version 1 and 2 side by side: where tasks and threads sit, what limits them, in all modes; and nothing left behind.
+/// </summary>
 public sealed class CgroupTests
 {
     private static readonly string[] Hierarchies = ["unified", "pids", "memory", "cpu", "cpuset", "devices", "freezer"];
@@ -218,7 +220,8 @@ public sealed class CgroupTests
         using var placed = new Placed();
         placed.RemoveGroups();
         using var other = new TestCgroup("pids");
-        Outcome outcome = placed.Restore("--manage-cgroups", "--cgroup-root", $"/{placed.Name}/b", "--cgroup-root", $"pids:/{other.Name}/c");
+        string[] roots = ["--cgroup-root", $"/{placed.Name}/b", "--cgroup-root", $"pids:/{other.Name}/c"];
+        Outcome outcome = placed.Restore(["--manage-cgroups", .. roots]);
         Assert.True(outcome.Status == 0, outcome.Error);
         string sits = placed.Seats.Replace($"/{other.Name}/c", $"/{placed.Name}/b", StringComparison.Ordinal);
         Assert.Contains($":pids:/{placed.Name}/b/deep\n", sits, StringComparison.Ordinal);

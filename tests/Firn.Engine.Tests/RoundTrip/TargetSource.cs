@@ -10,7 +10,8 @@ namespace Firn.Engine.Tests.RoundTrip;
 public sealed record TargetSource(string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored)
 {
     private static readonly string[] Prefixes =
-        ["mem_", "file_", "pipe_", "tty_", "lock_", "unix_", "inet_", "event_", "task_", "sig_", "timer_", "regs_", "tree_", "many_"];
+        ["mem_", "file_", "pipe_", "tty_", "lock_", "unix_", "inet_", "event_", "task_", "sig_", "timer_", "regs_", "tree_", "many_",
+         "mnt_"];
 
     /// <summary>All targets that are one kind's own test.</summary>
     public static IEnumerable<TargetSource> All { get; } = [.. Directory.EnumerateFiles(Programs.TargetSources, "*.c")

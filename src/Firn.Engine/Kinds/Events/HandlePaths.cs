@@ -27,7 +27,7 @@ internal sealed class HandlePaths : IDisposable
     private readonly Dictionary<(int Pid, uint Device), Dictionary<ulong, string>> walked = [];
 
     /// <summary>
-    /// The path of a file as Firn sees it, with ` (deleted)` behind one that has none any more; null if it can't be found.
+    /// The path of a file as a task sees it, with ` (deleted)` behind one that has none any more; null if it can't be found.
     /// </summary>
     public string? Find(int pid, uint device, ulong inode, FileHandle? handle)
     {
@@ -46,11 +46,11 @@ internal sealed class HandlePaths : IDisposable
     {
         foreach (MountEntry mount in MountsOf(pid, device))
         {
-            if (!roots.TryGetValue(mount.MountPoint, out Fd? root))
+            string place = RootOf(pid) + mount.MountPoint;
+            if (!roots.TryGetValue(place, out Fd? root))
             {
-                SysResult opening = Sys.OpenAt(
-                    At.AT_FDCWD, mount.MountPoint, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
-                roots.Add(mount.MountPoint, root = opening.IsError ? null : new Fd(opening.Int32));
+                SysResult opening = Sys.OpenAt(At.AT_FDCWD, place, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
+                roots.Add(place, root = opening.IsError ? null : new Fd(opening.Int32));
             }
 
             if (root is null)
@@ -184,11 +184,12 @@ internal sealed class HandlePaths : IDisposable
             walked.Add((pid, device), paths = []);
             foreach (MountEntry mount in MountsOf(pid, device))
             {
-                if (!Sys.StatAt(At.AT_FDCWD, mount.MountPoint, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
+                string place = RootOf(pid) + mount.MountPoint;
+                if (!Sys.StatAt(At.AT_FDCWD, place, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
                     && paths.TryAdd(stat.st_ino, mount.MountPoint)
                     && IsMadeUp(pid, device))
                 {
-                    Walk(mount.MountPoint.TrimEnd('/'), stat.st_dev, paths);
+                    Walk(RootOf(pid), mount.MountPoint.TrimEnd('/'), stat.st_dev, paths);
                 }
             }
         }
@@ -196,11 +197,11 @@ internal sealed class HandlePaths : IDisposable
         return paths;
     }
 
-    private static void Walk(string directory, ulong device, Dictionary<ulong, string> paths)
+    private static void Walk(string root, string directory, ulong device, Dictionary<ulong, string> paths)
     {
         const byte DT_DIR = 4;
         SysResult opened = Sys.OpenAt(
-            At.AT_FDCWD, directory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_NOFOLLOW | OpenFlags.O_CLOEXEC, 0);
+            At.AT_FDCWD, root + directory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_NOFOLLOW | OpenFlags.O_CLOEXEC, 0);
         if (opened.IsError)
         {
             return;
@@ -232,15 +233,18 @@ internal sealed class HandlePaths : IDisposable
 
         foreach (string path in inner)
         {
-            Walk(path, device, paths);
+            Walk(root, path, device, paths);
         }
     }
+
+    // Mount points are from the root directory of the task; Firn's own is that of its thread, wherever it visits.
+    private static string RootOf(int pid) => pid == Sys.GetPid() ? string.Empty : $"/proc/{pid}/root";
 
     private List<MountEntry> MountsOf(int pid, uint device)
     {
         if (!mounts.TryGetValue(pid, out List<MountEntry>? all))
         {
-            mounts.Add(pid, all = MountInfo.Read(pid));
+            mounts.Add(pid, all = pid == Sys.GetPid() ? MountInfo.ReadOwn() : MountInfo.Read(pid));
         }
 
         if (!byDevice.TryGetValue((pid, device), out List<MountEntry>? there))

@@ -12,4 +12,7 @@ internal static class DeviceNumber
 
     /// <summary>The minor number of st_dev or st_rdev.</summary>
     public static uint Minor(ulong device) => (uint)((device & 0xff) | ((device >> 12) & 0xfff00));
+
+    /// <summary>The form of stat(2), from both numbers.</summary>
+    public static ulong Make(uint major, uint minor) => (minor & 0xff) | ((ulong)major << 8) | ((ulong)(minor & 0xfff00) << 12);
 }

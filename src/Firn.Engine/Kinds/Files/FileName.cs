@@ -1,10 +1,8 @@
-using System.Runtime.InteropServices;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Sharing;
-using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Files;
 
@@ -50,18 +48,9 @@ internal readonly record struct FileName(NameState State, string Path)
         return name;
     }
 
-    /// <summary>Prepends the way to a task's own mounts, if Firn does not see the same ones.</summary>
-    public static string AsSeenBy(DumpContext context, DumpedTask task, string path)
-    {
-        Dictionary<int, string> prefixes = context.Files.State.Get<Names>().Prefixes;
-        ref string? prefix = ref CollectionsMarshal.GetValueRefOrAddDefault(prefixes, task.Pid, out bool exists);
-        if (!exists)
-        {
-            prefix = task.Namespaces.Mount == NamespaceIds.Read(Sys.GetPid()).Mount ? string.Empty : $"/proc/{task.Pid}/root";
-        }
-
-        return prefix + path;
-    }
+    /// <summary>Prepends the way to the tree's own mounts, if Firn does not see the same ones.</summary>
+    /// <remarks>Names of files are from the root of the mount namespace, also where a task has another root directory.</remarks>
+    public static string AsSeenBy(DumpContext context, string path) => context.Files.State.Get<MountView>().Prefix + path;
 
     private static FileName Find(DumpContext context, OpenFile file)
     {
@@ -82,7 +71,7 @@ internal readonly record struct FileName(NameState State, string Path)
 
     private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
     {
-        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file.Owner, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
+        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
         if (result.IsError)
         {
             return NameState.Unreachable;
@@ -97,7 +86,5 @@ internal readonly record struct FileName(NameState State, string Path)
     private sealed class Names
     {
         public Dictionary<OpenFile, FileName> Known { get; } = [];
-
-        public Dictionary<int, string> Prefixes { get; } = [];
     }
 }

@@ -38,7 +38,7 @@ internal static class LinkRemap
         {
             id = context.Files.NextId();
             string path = Path.Combine(Path.GetDirectoryName(name) ?? "/", $"link_remap.{id}");
-            string seen = FileName.AsSeenBy(context, file.Owner, path);
+            string seen = FileName.AsSeenBy(context, path);
             Sys.LinkAt(file.Taken.Number, string.Empty, At.AT_FDCWD, seen, At.AT_EMPTY_PATH).OrThrow($"linkat({file.Resource}, {seen})");
             context.Files.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, seen));
             links.Add(inode, id);

@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
@@ -85,6 +86,7 @@ internal sealed partial class RegularFile : FileKind
             Pos = (ulong)file.Info.Position,
             Fown = FileOwner.Dump(context, file),
             Name = name.Path,
+            MntId = context.Files.State.Get<MountView>().MountOf(file),
             Mode = file.Stat.st_mode,
         };
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -82,6 +83,7 @@ internal sealed partial class Terminal : FileKind
                 Pos = 0,
                 Fown = owner,
                 Name = FileName.Of(context, file).Path,
+                MntId = context.Files.State.Get<MountView>().MountOf(file),
                 Mode = file.Stat.st_mode,
             },
         });
@@ -196,9 +198,9 @@ internal sealed partial class Terminal : FileKind
     private static bool IsHungUp(OpenFile file) => Sys.TerminalGet(file.Taken.Number, out _).Errno == Errno.EIO;
 
     private static bool IsExternal(DumpContext context, OpenFile file)
-        => context.Options.External.Contains(ExternalKey(file.Stat.st_rdev, file.Stat.st_dev));
+        => context.Options.OrphanTerminals || context.Options.External.Contains("tty", ExternalId(file.Stat.st_rdev, file.Stat.st_dev));
 
-    private static string ExternalKey(ulong rdev, ulong dev) => string.Create(CultureInfo.InvariantCulture, $"tty[{rdev:x}:{dev:x}]");
+    private static string ExternalId(ulong rdev, ulong dev) => string.Create(CultureInfo.InvariantCulture, $"{rdev:x}:{dev:x}");
 
     private sealed class Dumped
     {
