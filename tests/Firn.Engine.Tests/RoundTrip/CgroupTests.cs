@@ -106,7 +106,13 @@ public sealed class CgroupTests
 
         public void Set(string hierarchy, string file, string value) => File.WriteAllText(PathOf(hierarchy, file), value);
 
-        public void RemoveGroups() => groups.ForEach(group => group.Dispose());
+        public void RemoveGroups()
+        {
+            groups.ForEach(group => group.Dispose());
+
+            // A root for all hierarchies is one for those, too, in which the target had no group.
+            Array.ForEach(Directory.GetDirectories("/sys/fs/cgroup"), mount => TestCgroup.Remove(Path.Combine(mount, groups[0].Name)));
+        }
 
         public bool Exist => Hierarchies.Any(hierarchy => Directory.Exists($"/sys/fs/cgroup/{hierarchy}/{Name}/a"));
 

@@ -85,7 +85,8 @@ internal sealed class TestCgroup : IDisposable
         Remove(Path);
     }
 
-    private static void Remove(string group)
+    /// <summary>Removes a group with all below it, and ends what is in it.</summary>
+    public static void Remove(string group)
     {
         if (!Directory.Exists(group))
         {
