@@ -175,7 +175,9 @@ public sealed class Conversation
             List<RequestOption> options = OptionsFromRequest.Read(opts, socket.Peer().pid, isService);
             options.Add(new("restore-detached"));
             work = Open("restore", options, opts);
-            RestoreOptions asked = work.RestoreOptions;
+
+            // runc puts the process that it talks to into the groups of the container; a service is where it belongs.
+            RestoreOptions asked = work.RestoreOptions with { LeaveCgroups = !isService };
             RestoreResult result = Checkpointer.Restore(
                 opts.NotifyScripts ? asked with { Hooks = [new Notifier(socket), .. asked.Hooks] } : asked, work.Log);
             WriteStatistics(work, () => Statistics.Write(result, work.WorkDirectory));

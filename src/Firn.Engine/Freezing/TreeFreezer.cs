@@ -114,7 +114,7 @@ internal sealed class TreeFreezer : IDisposable
         }
 
         foundFrozen.Clear();
-        guard?.Release();
+        guard?.Dispose();
         guard = null;
     }
 
@@ -150,7 +150,7 @@ internal sealed class TreeFreezer : IDisposable
         IsHolding = false;
         if (foundFrozen.Count == 0)
         {
-            guard?.Release();
+            guard?.Dispose();
             guard = null;
         }
     }

@@ -6,8 +6,8 @@ namespace Firn.Engine.Memory;
 
 /// <summary>Whether what a task writes counts towards a limit that does not hold for Firn.</summary>
 /// <remarks>
-/// The page cache of a file is charged to the memory cgroup of the task that makes the pages: a task that writes its own pages into an image
-/// file on a tmpfs is killed for it (200 MiB, limit 256: after 32 to 56 MiB). Kernel: mm/memcontrol.c.
+/// The page cache of a file is charged to the memory cgroup of the task that makes the pages: a task that writes its own pages into a file
+/// on a tmpfs is killed for it (200 MiB, limit 256: after 32 to 56 MiB). Kernel: mm/memcontrol.c.
 /// </remarks>
 internal sealed class MemoryLimit
 {

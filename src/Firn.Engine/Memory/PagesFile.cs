@@ -43,7 +43,8 @@ internal sealed class PagesFile : IDisposable
     /// <summary>Opens the file once more, to be written past the page cache; null where the file system has no such way.</summary>
     public Fd? OpenDirect()
     {
-        SysResult opened = Sys.OpenAt(At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), OpenFlags.O_WRONLY | OpenFlags.O_DIRECT | OpenFlags.O_CLOEXEC, 0);
+        const OpenFlags Flags = OpenFlags.O_WRONLY | OpenFlags.O_DIRECT | OpenFlags.O_CLOEXEC;
+        SysResult opened = Sys.OpenAt(At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), Flags, 0);
         return opened.IsError ? null : new Fd(opened.Int32);
     }
 

@@ -2,7 +2,9 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>Control groups, version 1 and 2 side by side: where tasks and threads sit, what limits them, in all modes; and nothing left behind.</summary>
+/// <summary>
+/// Control groups, version 1 and 2 side by side: where tasks and threads sit, what limits them, in all modes; and nothing left behind.
+/// </summary>
 public sealed class CgroupTests
 {
     private static readonly string[] Hierarchies = ["unified", "pids", "memory", "cpu", "cpuset", "devices", "freezer"];
@@ -104,7 +106,13 @@ public sealed class CgroupTests
 
         public void Set(string hierarchy, string file, string value) => File.WriteAllText(PathOf(hierarchy, file), value);
 
-        public void RemoveGroups() => groups.ForEach(group => group.Dispose());
+        public void RemoveGroups()
+        {
+            groups.ForEach(group => group.Dispose());
+
+            // A root for all hierarchies is one for those, too, in which the target had no group.
+            Array.ForEach(Directory.GetDirectories("/sys/fs/cgroup"), mount => TestCgroup.Remove(Path.Combine(mount, groups[0].Name)));
+        }
 
         public bool Exist => Hierarchies.Any(hierarchy => Directory.Exists($"/sys/fs/cgroup/{hierarchy}/{Name}/a"));
 
@@ -218,7 +226,8 @@ public sealed class CgroupTests
         using var placed = new Placed();
         placed.RemoveGroups();
         using var other = new TestCgroup("pids");
-        Outcome outcome = placed.Restore("--manage-cgroups", "--cgroup-root", $"/{placed.Name}/b", "--cgroup-root", $"pids:/{other.Name}/c");
+        string[] roots = ["--cgroup-root", $"/{placed.Name}/b", "--cgroup-root", $"pids:/{other.Name}/c"];
+        Outcome outcome = placed.Restore(["--manage-cgroups", .. roots]);
         Assert.True(outcome.Status == 0, outcome.Error);
         string sits = placed.Seats.Replace($"/{other.Name}/c", $"/{placed.Name}/b", StringComparison.Ordinal);
         Assert.Contains($":pids:/{placed.Name}/b/deep\n", sits, StringComparison.Ordinal);

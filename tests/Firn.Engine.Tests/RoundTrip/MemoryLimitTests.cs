@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>A limit of memory just above what a program uses: dump and restore are not charged to it, and it is not killed for them.</summary>
+/// <summary>A limit of memory just above what a program uses: dump and restore do not get it killed.</summary>
 public sealed class MemoryLimitTests(ITestOutputHelper output)
 {
     private const int SIGUSR1 = 10;
@@ -51,9 +51,10 @@ public sealed class MemoryLimitTests(ITestOutputHelper output)
             space.FirnMust("restore", "-D", images, "-d", "--manage-cgroups");
             Assert.Equal(limit & ~0xFFF, Number(group, "memory.limit_in_bytes"));
             space.Kill(pid, SIGUSR1);
-            PidNamespace.Until(() => File.Exists(Path.Combine(work, "result")) || !space.Pids.Contains(pid), "the target has checked itself");
+            string result = Path.Combine(work, "result");
+            PidNamespace.Until(() => File.Exists(result) || !space.Pids.Contains(pid), "the target has checked itself");
             MustNotHaveKilled(group);
-            Assert.Equal("ok\n", File.ReadAllText(Path.Combine(work, "result")));
+            Assert.Equal("ok\n", File.ReadAllText(result));
         }
         finally
         {

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>A control group of this machine's for one test, with its freezer if it has one; removed at the end, with all below it.</summary>
+/// <summary>A control group for one test, with its freezer if it has one; removed at the end, with all below it.</summary>
 internal sealed class TestCgroup : IDisposable
 {
     private static int made;
@@ -85,7 +85,8 @@ internal sealed class TestCgroup : IDisposable
         Remove(Path);
     }
 
-    private static void Remove(string group)
+    /// <summary>Removes a group with all below it, and ends what is in it.</summary>
+    public static void Remove(string group)
     {
         if (!Directory.Exists(group))
         {

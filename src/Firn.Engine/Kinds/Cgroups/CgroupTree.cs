@@ -66,7 +66,7 @@ internal sealed class CgroupTree
         return tree;
     }
 
-    /// <summary>Moves the first task, which has no children yet; into the root of its cgroup namespace, if it gets one of its own.</summary>
+    /// <summary>Moves the first task, which has no children yet; into the root of its cgroup namespace, if it gets one.</summary>
     /// <param name="pid">The task, as Firn sees it.</param>
     public void PlaceRoot(int pid)
     {
@@ -129,7 +129,8 @@ internal sealed class CgroupTree
 
     private CgSetEntry Set(uint id) => sets.TryGetValue(id, out CgSetEntry? set)
         ? set
-        : throw new ImageFormatException("cgroup.img", 0, "cgroup-set", $"lacks the set {id}, in which a task sits; the image set is not complete");
+        : throw new ImageFormatException(
+            "cgroup.img", 0, "cgroup-set", $"lacks the set {id}, in which a task sits; the image set is not complete");
 
     // The path goes on below the root of the tree's own cgroup namespace.
     private bool IsWithin(CgMemberEntry member)
