@@ -18,6 +18,7 @@ internal static class CommandLine
         ["demo"] = Verbs.Demo,
         ["freeze"] = Verbs.Freeze,
         ["thaw"] = Verbs.Thaw,
+        ["install"] = Verbs.Install,
     };
 
     private static readonly Dictionary<string, Verbs> CriuVerbs = new()
@@ -25,16 +26,71 @@ internal static class CommandLine
         ["dump"] = Verbs.Dump,
         ["restore"] = Verbs.Restore,
         ["check"] = Verbs.Check,
+        ["swrk"] = Verbs.Swrk,
+        ["service"] = Verbs.Service,
+        ["cpuinfo"] = Verbs.Cpuinfo,
     };
 
-    private static readonly string[] LaterVerbs = ["pre-dump", "page-server", "lazy-pages", "service", "swrk", "dedup", "cpuinfo", "exec"];
+    private static readonly string[] LaterVerbs = ["pre-dump", "page-server", "lazy-pages", "dedup", "exec"];
 
     /// <summary>Understands a command line.</summary>
     /// <exception cref="UsageException">It can't be understood, or asks for what this version doesn't have.</exception>
     public static Invocation Parse(string[] arguments)
     {
+        Invocation invocation = Read(arguments, out Verbs scope);
+        Judge(invocation, scope);
+        return invocation;
+    }
+
+    /// <summary>Begins a request to `swrk` or a service: with what its configuration files and its own command line say.</summary>
+    /// <exception cref="UsageException">They can't be understood.</exception>
+    public static Invocation BeginRequest(string[] arguments, string verb)
+    {
+        Invocation invocation = Read(arguments, out _);
+        invocation.Verb = verb;
+        invocation.Operands.Clear();
+
+        // The pid file of a service is its own.
+        invocation.PidFile = null;
+        return invocation;
+    }
+
+    /// <summary>Puts one option of a request.</summary>
+    /// <param name="invocation">Where to.</param>
+    /// <param name="name">Its long name.</param>
+    /// <param name="value">Its argument, or null.</param>
+    /// <param name="isOff">Whether it is said to be off; of one that can't be taken back, that says nothing.</param>
+    /// <exception cref="UsageException">It can't be.</exception>
+    public static void Put(Invocation invocation, string name, string? value, bool isOff)
+    {
+        CommandOption option = Array.Find(Options.Table, option => option.Name == name)
+            ?? throw new UsageException($"--{name} is an option of CRIU that this version of Firn does not have");
+        if (!isOff)
+        {
+            Put(invocation, option, value, $"--{name}");
+        }
+        else if (option is { Negatable: true, Support: Support.Works })
+        {
+            Put(invocation, option, Options.Off, $"--{name}");
+        }
+    }
+
+    /// <summary>Ends a request: with what a configuration file says that the request names.</summary>
+    /// <exception cref="UsageException">It asks for what this version doesn't have, or makes no sense.</exception>
+    public static void EndRequest(Invocation invocation, string? configurationFile)
+    {
+        if (configurationFile is not null)
+        {
+            Read(invocation, Verbs.Criu, [.. ConfigurationFiles.Parse(File.ReadLines(configurationFile))]);
+        }
+
+        JudgeOptions(invocation);
+    }
+
+    private static Invocation Read(string[] arguments, out Verbs scope)
+    {
         var invocation = new Invocation();
-        Verbs scope = arguments.Length > 0 && OwnVerbs.TryGetValue(arguments[0], out Verbs own) ? own : Verbs.Criu;
+        scope = arguments.Length > 0 && OwnVerbs.TryGetValue(arguments[0], out Verbs own) ? own : Verbs.Criu;
         if (scope == Verbs.Criu)
         {
             foreach (string[] lines in ConfigurationFiles.Read(arguments))
@@ -56,7 +112,6 @@ internal static class CommandLine
             invocation.Verb = invocation.Operands.Count > 0 ? invocation.Operands[0] : string.Empty;
         }
 
-        Judge(invocation, scope);
         return invocation;
     }
 
@@ -89,6 +144,24 @@ internal static class CommandLine
             throw new UsageException($"{verb}: {stray.Spelling} does not belong to this command; see `firn {verb} --help`");
         }
 
+        // What stands in a configuration file is for the requests, each of which is judged.
+        if (scope is not (Verbs.Swrk or Verbs.Service))
+        {
+            JudgeOptions(invocation);
+        }
+
+        int words = scope is Verbs.Decode or Verbs.Encode || invocation.ExecutesCommand ? int.MaxValue
+            : scope is Verbs.Swrk or Verbs.Cpuinfo ? 1
+            : 0;
+        if (invocation.Operands.Count > words)
+        {
+            throw new UsageException($"{verb}: `{invocation.Operands[words]}` is one word too many; values of options follow their option");
+        }
+    }
+
+    private static void JudgeOptions(Invocation invocation)
+    {
+        string verb = invocation.Verb;
         CommandOption? later = invocation.Used.FirstOrDefault(option => option.Support == Support.NotYet);
         if (later is not null)
         {
@@ -96,9 +169,9 @@ internal static class CommandLine
                 $"{verb}: {later.Spelling} is an option of CRIU that this version of Firn does not have yet; leave it out if you can");
         }
 
-        if (scope is not (Verbs.Decode or Verbs.Encode) && invocation.Operands.Count > 0)
+        if (invocation.ExecutesCommand && (invocation.Detached || invocation.Operands.Count == 0))
         {
-            throw new UsageException($"{verb}: `{invocation.Operands[0]}` is one word too many; values of options follow their option");
+            throw new UsageException($"{verb}: --exec-cmd needs a command behind `--`, and does not go with --restore-detached");
         }
 
         if (invocation.Sibling && !invocation.Detached)

@@ -13,8 +13,12 @@ internal enum Verbs
     Demo = 32,
     Freeze = 64,
     Thaw = 128,
-    Criu = Dump | Restore | Check,
-    All = Criu | Decode | Encode | Demo | Freeze | Thaw,
+    Swrk = 256,
+    Service = 512,
+    Cpuinfo = 1024,
+    Install = 2048,
+    Criu = Dump | Restore | Check | Swrk | Service | Cpuinfo,
+    All = Criu | Decode | Encode | Demo | Freeze | Thaw | Install,
 }
 
 /// <summary>Whether an option has an argument, as getopt_long(3) means it.</summary>

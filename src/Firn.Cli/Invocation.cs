@@ -1,4 +1,5 @@
 using Firn.Engine;
+using Firn.Engine.Hooks;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
@@ -40,6 +41,9 @@ internal sealed class Invocation
 
     public bool Sibling { get; set; }
 
+    /// <summary>Whether the operands are a command to execute after the restore.</summary>
+    public bool ExecutesCommand { get; set; }
+
     public bool ShellJob { get; set; }
 
     public bool FileLocks { get; set; }
@@ -78,7 +82,17 @@ internal sealed class Invocation
 
     public string? Root { get; set; }
 
-    public List<string> External { get; } = [];
+    public List<ExternalResource> External { get; } = [];
+
+    /// <summary>Whether `-M auto` was given.</summary>
+    public bool FindsMounts { get; set; }
+
+    /// <summary>The flags of `mnt[]` that go with it.</summary>
+    public string MountFlags { get; set; } = string.Empty;
+
+    public bool OrphanTerminals { get; set; }
+
+    public List<string> ActionScripts { get; } = [];
 
     public Dictionary<string, int> InheritFd { get; } = [];
 
@@ -91,6 +105,16 @@ internal sealed class Invocation
     /// <summary>What the last close of `--close` answered.</summary>
     public SysResult Closed { get; set; }
 
+    public string? Address { get; set; }
+
+    public int? StatusFd { get; set; }
+
+    public string Prefix { get; set; } = "/usr/local";
+
+    public bool AsCriu { get; set; }
+
+    public bool Force { get; set; }
+
     public string? InputFile { get; set; }
 
     public string? OutputFile { get; set; }
@@ -98,7 +122,11 @@ internal sealed class Invocation
     /// <summary>The directory of logs, pid files and statistics.</summary>
     public string WorkPath => Path.GetFullPath(WorkDirectory ?? ImagesDirectory);
 
-    public DumpOptions ToDumpOptions() => new()
+    private ExternalResources AllExternal
+        => new(FindsMounts ? External.Append(new ExternalResource("mnt", string.Empty, MountFlags)) : External);
+
+    /// <param name="scriptOutput">The descriptor for what action scripts print.</param>
+    public DumpOptions ToDumpOptions(int scriptOutput = 2) => new()
     {
         Tree = Tree,
         ImagesDirectory = Path.GetFullPath(ImagesDirectory),
@@ -111,7 +139,9 @@ internal sealed class Invocation
         TcpEstablished = TcpEstablished,
         ExternalUnixSockets = ExternalUnixSockets,
         EmptyNamespaces = EmptyNamespaces,
-        External = External,
+        External = AllExternal,
+        OrphanTerminals = OrphanTerminals,
+        Hooks = [.. ActionScripts.Select(script => new ActionScript(script, scriptOutput))],
         TimeoutSeconds = TimeoutSeconds,
         FreezeCgroup = FreezeCgroup,
         ManageCgroups = ManageCgroups,
@@ -121,7 +151,8 @@ internal sealed class Invocation
         CgroupYard = CgroupYard,
     };
 
-    public RestoreOptions ToRestoreOptions() => new()
+    /// <inheritdoc cref="ToDumpOptions"/>
+    public RestoreOptions ToRestoreOptions(int scriptOutput = 2) => new()
     {
         ImagesDirectory = Path.GetFullPath(ImagesDirectory),
         Detached = Detached,
@@ -139,7 +170,9 @@ internal sealed class Invocation
         EmptyNamespaces = EmptyNamespaces,
         InheritFd = InheritFd,
         Root = Root,
-        External = External,
+        External = AllExternal,
+        OrphanTerminals = OrphanTerminals,
+        Hooks = [.. ActionScripts.Select(script => new ActionScript(script, scriptOutput))],
         TimeoutSeconds = TimeoutSeconds,
     };
 }

@@ -21,7 +21,7 @@ internal static class Options
         Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
-        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore, "DIR",
+        Value("work-dir", 'W', Verbs.Dump | Verbs.Restore | Verbs.Service, "DIR",
             "directory of logs, pid file and statistics (default: the images directory)", (to, text) => to.WorkDirectory = text),
         Flag("leave-running", 'R', Verbs.Dump,
             "let the tree run on after the dump, instead of killing it", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (true, false)),
@@ -29,10 +29,14 @@ internal static class Options
             "leave the tree stopped afterwards", (to, _) => (to.LeaveRunning, to.LeaveStopped) = (false, true)),
         Switch("restore-detached", 'd', Verbs.Restore,
             "return once the tree runs, instead of waiting for its end", (to, on) => to.Detached = on),
-        Switch("daemon", '\0', Verbs.None, "another name of --restore-detached", (to, on) => to.Detached = on),
+        Switch("daemon", '\0', Verbs.Service, "go on in the background; the same as --restore-detached", (to, on) => to.Detached = on),
         Switch("restore-sibling", 'S', Verbs.Restore,
             "make the root a child of Firn's parent (with --restore-detached)", (to, on) => to.Sibling = on),
-        Value("pidfile", '\0', Verbs.Restore, "FILE", "write the root's pid into FILE", (to, text) => to.PidFile = text),
+        Value("pidfile", '\0', Verbs.Restore | Verbs.Service, "FILE",
+            "write the root's pid into FILE; or that of the service", (to, text) => to.PidFile = text),
+
+        Switch("exec-cmd", '\0', Verbs.Restore,
+            "execute the command behind `--` in place of Firn then, as the parent of the tree", (to, on) => to.ExecutesCommand = on),
 
         // ---- what may be saved
         Switch("shell-job", 'j', Verbs.Dump | Verbs.Restore,
@@ -46,9 +50,19 @@ internal static class Options
         Optional(
             "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
         Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
-            "a resource that is somebody else's business", (to, text) => to.External.Add(text)),
+            "a resource that is somebody else's business", (to, text) => to.External.Add(External(text))),
         Value("root", 'r', Verbs.Dump | Verbs.Restore, "DIR",
             "where the root of a tree with mounts of its own lies (default: /)", (to, text) => to.Root = Path.GetFullPath(text)),
+        Value("ext-mount-map", 'M', Verbs.Dump | Verbs.Restore, "KEY:VALUE",
+            "as --external mnt[KEY]:VALUE; `auto` as mnt[]", MapMount),
+        Switch("enable-external-sharing", '\0', Verbs.None, "with `-M auto`, mounts that share with the outside too",
+            (to, on) => AllowMounts(to, on, 's')),
+        Switch("enable-external-masters", '\0', Verbs.None, "with `-M auto`, mounts that have a master outside too",
+            (to, on) => AllowMounts(to, on, 'm')),
+        Switch("orphan-pts-master", '\0', Verbs.Dump | Verbs.Restore,
+            "accept terminals of programs outside; their masters are offered to a container engine", (to, on) => to.OrphanTerminals = on),
+        Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "FILE",
+            "start FILE at each moment of a dump or restore; it can stop it by its exit status", (to, text) => to.ActionScripts.Add(text)),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
@@ -94,6 +108,16 @@ internal static class Options
         Value("config", '\0', Verbs.Criu, "FILE", "read options from FILE too, one `name value` a line", null),
         Flag("no-default-config", '\0', Verbs.Criu, "don't read /etc/criu/default.conf and ~/.criu/default.conf", null),
 
+        // ---- service, install
+        Value("address", '\0', Verbs.Service, "PATH",
+            "the socket to listen at (default: criu_service.socket in the work directory)", (to, text) => to.Address = text),
+        Value("status-fd", '\0', Verbs.Service, "FD",
+            "write a zero byte to FD once clients can connect", (to, text) => to.StatusFd = Number(text)),
+        OwnValue("prefix", '\0', Verbs.Install, "DIR",
+            "install into DIR/bin (default: /usr/local)", (to, text) => to.Prefix = text),
+        Own("as-criu", '\0', Verbs.Install, "make it found under the name `criu` too, by container engines", (to, _) => to.AsCriu = true),
+        Own("force", '\0', Verbs.Install, "replace a program of another make", (to, _) => to.Force = true),
+
         // ---- check
         OwnValue("pid", '\0', Verbs.Check, "PID",
             "say what stands in the way of a dump of the tree below PID", (to, text) => to.Pid = Positive(text)),
@@ -119,8 +143,6 @@ internal static class Options
         Accepted("ghost-fiemap", "holes of unlinked files are always found"),
         Accepted("mntns-compat-mode", "concerns mount namespaces"),
         Accepted("allow-uprobes", "nothing to allow"),
-        Accepted("enable-external-sharing", "concerns mount namespaces"),
-        Accepted("enable-external-masters", "concerns mount namespaces"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
         AcceptedValue("network-lock", '\0', "METHOD", "no connection is saved that would need the lock"),
@@ -132,18 +154,17 @@ internal static class Options
 
         // ---- options of CRIU that this version refuses by name
         NotYet("prev-images-dir", ArgumentRule.Required), NotYet("track-mem"), NotYet("auto-dedup"), NotYet("lazy-pages"), NotYet("stream"),
-        NotYet("page-server"), NotYet("address", ArgumentRule.Required), NotYet("port", ArgumentRule.Required), NotYet(
+        NotYet("page-server"), NotYet("port", ArgumentRule.Required), NotYet(
             "ps-socket", ArgumentRule.Required),
-        NotYet("status-fd", ArgumentRule.Required), NotYet("tls"), NotYet(
+        NotYet("tls"), NotYet(
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet(
             "join-ns", ArgumentRule.Required, 'J'),
-        NotYet("veth-pair", ArgumentRule.Required), NotYet("ext-mount-map", ArgumentRule.Required, 'M'), NotYet("exec-cmd"),
+        NotYet("veth-pair", ArgumentRule.Required), NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
             "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),
-        NotYet("action-script", ArgumentRule.Required),
     ];
 
     private static CommandOption Flag(string name, char letter, Verbs verbs, string help, Action<Invocation, string?>? put)
@@ -236,8 +257,38 @@ internal static class Options
         to.ExternalUnixSockets = true;
         if (inode is not null)
         {
-            to.External.Add($"unix[{inode}]");
+            to.External.Add(new ExternalResource("unix", inode, null));
         }
+    }
+
+    private static ExternalResource External(string text)
+        => ExternalResource.TryParse(text, out ExternalResource? resource)
+            ? resource
+            : throw new UsageException($"`{text}` is not of the form TYPE[ID]:VALUE");
+
+    private static void MapMount(Invocation to, string text)
+    {
+        int colon = text.IndexOf(':', StringComparison.Ordinal);
+        if (text == "auto")
+        {
+            AllowMounts(to, true, null);
+        }
+        else if (colon > 0)
+        {
+            to.External.Add(new ExternalResource("mnt", text[..colon], text[(colon + 1)..]));
+        }
+        else
+        {
+            throw new UsageException($"`{text}` is not of the form KEY:VALUE, nor `auto`");
+        }
+    }
+
+    // Firn finds mounts from outside by itself where `-M auto` or `mnt[]` says so; the flags may come before or after.
+    private static void AllowMounts(Invocation to, bool on, char? flag)
+    {
+        to.FindsMounts |= flag is null;
+        string flags = to.MountFlags.Replace($"{flag}", string.Empty, StringComparison.Ordinal);
+        to.MountFlags = on && flag is not null ? $"{flags}{flag}" : flags;
     }
 
     private static void Inherit(Invocation to, string text)

@@ -8,6 +8,11 @@ if (args is [DemoWorker.Verb, ..])
     return DemoWorker.Run();
 }
 
+if (args is [ServiceCommand.WorkerVerb or ServiceCommand.ListenerVerb, string inherited, ..])
+{
+    return ServiceCommand.RunInherited(args[0], inherited, args[2..]);
+}
+
 Invocation invocation;
 try
 {
@@ -24,7 +29,7 @@ if (invocation.Version)
     // Tools that call criu look for the first line.
     string name = Path.GetFileName(Environment.GetCommandLineArgs()[0]);
     Console.Out.WriteLine(
-        name == "criu" ? $"Version: 4.2\nGitID: firn-{Version}" : $"firn {Version} (command line and images of CRIU 4.2)");
+        name == "criu" ? "Version: 4.2" : $"firn {Version} (command line and images of CRIU 4.2)");
     return 0;
 }
 
@@ -48,6 +53,10 @@ return Failure.Guard(
         "check" => CheckCommand.Run(invocation),
         "freeze" => FreezeCommand.Freeze(invocation),
         "thaw" => FreezeCommand.Thaw(invocation),
+        "swrk" => SwrkCommand.Run(invocation, args),
+        "service" => ServiceCommand.Run(invocation, args),
+        "cpuinfo" => ProcessorCommand.Run(invocation),
+        "install" => InstallCommand.Run(invocation),
         "decode" => ImageCommands.Decode(invocation),
         "encode" => ImageCommands.Encode(invocation),
         _ => DemoCommand.Run(invocation),

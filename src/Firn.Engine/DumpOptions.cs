@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Linux.Abi;
 
 namespace Firn.Engine;
@@ -35,8 +36,21 @@ public sealed record DumpOptions
     /// <summary>Allow unix sockets whose peer is outside the tree (`--ext-unix-sk`).</summary>
     public bool ExternalUnixSockets { get; init; }
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>
+    /// Accept terminals whose master is outside the tree: the restore offers a new one to its hooks (`--orphan-pts-master`).
+    /// </summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>
+    /// The inode of the socket that the tree has asked for its own dump through, or 0: its end is saved as one that finds an answer.
+    /// </summary>
+    public ulong ServiceSocket { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>
     /// Namespaces of the tree's own whose content isn't saved, as somebody else fills them at the restore (`--empty-ns`): CLONE_NEWNET or

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Linux.Abi;
 
 namespace Firn.Engine;
@@ -43,8 +44,14 @@ public sealed record RestoreOptions
     /// <summary>Where the root of the tree's own mount namespace lies (`--root`); null for Firn's own root.</summary>
     public string? Root { get; init; }
 
-    /// <summary>Resources that are somebody else's business (`--external`), in CRIU's grammar.</summary>
-    public IReadOnlyList<string> External { get; init; } = [];
+    /// <summary>Resources that are somebody else's business (`--external`).</summary>
+    public ExternalResources External { get; init; } = ExternalResources.None;
+
+    /// <summary>Give terminals whose master was outside the tree a new one, and offer it to the hooks (`--orphan-pts-master`).</summary>
+    public bool OrphanTerminals { get; init; }
+
+    /// <summary>Who takes part (`--action-script`, the notifications of a container engine).</summary>
+    public IReadOnlyList<IHooks> Hooks { get; init; } = [];
 
     /// <summary>
     /// Namespaces of the tree's own that are made, and left empty for somebody else to fill (`--empty-ns`): CLONE_NEWNET or none.

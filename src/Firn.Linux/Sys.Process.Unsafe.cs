@@ -117,6 +117,18 @@ public static unsafe partial class Sys
         }
     }
 
+    /// <summary>
+    /// execve(2): executes another program in place of this one. Returns only if that fails; descriptors without close-on-exec stay open.
+    /// </summary>
+    /// <param name="arguments">Its path and its arguments.</param>
+    /// <param name="environment">Its environment, as NAME=VALUE.</param>
+    public static SysResult Execute(IReadOnlyList<string> arguments, IReadOnlyList<string> environment)
+    {
+        using var argv = new TextVector(arguments);
+        using var envp = new TextVector(environment);
+        return Kernel.Call(Sysno.execve, (nint)argv.First, (nint)argv.Pointer, (nint)envp.Pointer);
+    }
+
     /// <summary>clock_gettime(2), in nanoseconds.</summary>
     public static long ClockNanoseconds(int clock)
     {

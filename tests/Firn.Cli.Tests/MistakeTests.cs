@@ -21,7 +21,7 @@ public sealed class MistakeTests
     [InlineData("dump --pid 1", "see `firn dump --help`")]
     [InlineData("dump --leave-runing -t 1", "did you mean `--leave-running`?")]
     [InlineData("dump -t 1 --lazy-pages", "--lazy-pages is an option of CRIU that this version of Firn does not have yet")]
-    [InlineData("restore --action-script /bin/true", "--action-script is an option of CRIU that this version of Firn does not have yet")]
+    [InlineData("restore --lazy-pages", "--lazy-pages is an option of CRIU that this version of Firn does not have yet")]
     [InlineData("restore -D /not/there", "there is no images directory /not/there")]
     [InlineData("restore -D /usr", "/usr holds no inventory.img")]
     [InlineData("restore -D /usr -S", "--restore-sibling makes sense only with --restore-detached")]

@@ -20,7 +20,7 @@ internal static class DumpCommand
             "dump",
             () =>
             {
-                DumpOptions options = invocation.ToDumpOptions();
+                DumpOptions options = invocation.ToDumpOptions(log.Descriptor);
                 DumpResult result = ProgressDisplay.Run(progress => Checkpointer.Dump(options, log, progress));
                 Directories.Keep(log, () => Statistics.Write(result, invocation.WorkPath));
                 log.LogInformation("Dumping finished successfully");

@@ -18,7 +18,7 @@ internal static class RestoreCommand
             "restore",
             () =>
             {
-                RestoreOptions options = invocation.ToRestoreOptions();
+                RestoreOptions options = invocation.ToRestoreOptions(log.Descriptor);
                 RestoreResult result = ProgressDisplay.Run(progress => Checkpointer.Restore(options, log, progress));
                 root = result.ChildPid;
                 Directories.Keep(log, () => Statistics.Write(result, invocation.WorkPath));
@@ -27,6 +27,14 @@ internal static class RestoreCommand
                 return 0;
             },
             log.HasFile ? log : null);
+        if (status == 0 && invocation.ExecutesCommand)
+        {
+            log.Flush();
+            string reason = ErrnoText.Describe(Execution.Run(invocation.Operands));
+            StandardError.WriteLine($"restore: {invocation.Operands[0]} can't be executed: {reason}; the tree runs");
+            return 1;
+        }
+
         return status != 0 || invocation.Detached ? status : WaitFor(root, log);
     }
 

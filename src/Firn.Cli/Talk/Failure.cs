@@ -42,7 +42,8 @@ internal static class Failure
         _ => [exception.Message],
     };
 
-    private static bool IsExpected(Exception exception) => exception
+    /// <summary>Whether it is of the kinds that are foreseen, whose message is a sentence for people.</summary>
+    public static bool IsExpected(Exception exception) => exception
         is CheckpointException
         or UsageException
         or ImageFormatException

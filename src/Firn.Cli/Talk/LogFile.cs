@@ -34,6 +34,12 @@ internal sealed class LogFile : ILogger, IDisposable
     /// <summary>Whether lines go to a file.</summary>
     public bool HasFile => file is not null;
 
+    /// <summary>The first error, as its line stands in the log but without the time; null so far.</summary>
+    public string? FirstError { get; private set; }
+
+    /// <summary>Where lines go.</summary>
+    public int Descriptor => file?.Number ?? 2;
+
     /// <summary>Opens the log of a command.</summary>
     /// <exception cref="UsageException">The file can't be made.</exception>
     public static LogFile Open(Invocation invocation)
@@ -69,16 +75,26 @@ internal sealed class LogFile : ILogger, IDisposable
     public void Log<TState>(
         LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel))
+        int rank = Rank(logLevel);
+        if (!IsEnabled(logLevel) && (rank != 1 || FirstError is not null))
         {
             return;
         }
 
-        int rank = Rank(logLevel);
         string kind = rank switch { 1 => $"Error ({place}): ", 2 => $"Warn  ({place}): ", _ => string.Empty };
         string text = formatter(state, exception);
         lock (guard)
         {
+            if (rank == 1)
+            {
+                FirstError ??= $"{kind}{text}\n";
+            }
+
+            if (!IsEnabled(logLevel))
+            {
+                return;
+            }
+
             if (withTimes)
             {
                 TimeSpan since = Stopwatch.GetElapsedTime(start);
@@ -95,19 +111,24 @@ internal sealed class LogFile : ILogger, IDisposable
             _ = pending.Append('\n');
             if (rank <= 2 || pending.Length >= Enough)
             {
-                Flush();
+                WritePending();
             }
+        }
+    }
+
+    /// <summary>Writes what was gathered.</summary>
+    public void Flush()
+    {
+        lock (guard)
+        {
+            WritePending();
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (guard)
-        {
-            Flush();
-        }
-
+        Flush();
         file?.Dispose();
     }
 
@@ -119,11 +140,11 @@ internal sealed class LogFile : ILogger, IDisposable
         _ => 4,
     };
 
-    private void Flush()
+    private void WritePending()
     {
         if (pending.Length > 0)
         {
-            StandardError.Write(file?.Number ?? 2, Encoding.UTF8.GetBytes(pending.ToString()));
+            StandardError.Write(Descriptor, Encoding.UTF8.GetBytes(pending.ToString()));
             _ = pending.Clear();
         }
     }

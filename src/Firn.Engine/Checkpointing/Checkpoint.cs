@@ -21,8 +21,9 @@ internal static class Checkpoint
         var clock = new PhaseClock(log, progress);
         using DumpPlan plan = clock.Run("pre-dump", () => PreDump.Run(options, log));
         using FrozenTree tree = clock.Run("freeze", () => UnlessGone(null, () => Freeze.Run(plan)));
+        using var network = NetworkHold.Take(plan);
         using DumpedTree dumped = clock.Run("dump", () => UnlessGone(tree, () => Dump.Run(plan, tree, clock)));
-        clock.Run("thaw or kill", () => ThawOrKill.Run(plan, tree, dumped));
+        clock.Run("thaw or kill", () => ThawOrKill.Run(plan, tree, network, dumped));
         return clock.Run("post-dump", () => PostDump.Run(tree, dumped, clock));
     }
 

@@ -19,7 +19,7 @@ internal static class Dump
     /// <exception cref="UnsupportedResourceException">Something can't be saved: nothing was written, nothing touched.</exception>
     public static DumpedTree Run(DumpPlan plan, FrozenTree tree, PhaseClock clock)
     {
-        DumpContext context = Collect(plan.Options, plan.Log, tree);
+        DumpContext context = Collect(plan.AskForExternal(), plan.Log, tree);
         context.Clock = clock;
         var dumped = new DumpedTree(context, plan.Directory);
         try

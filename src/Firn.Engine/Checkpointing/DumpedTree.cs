@@ -52,6 +52,13 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
         isPublished = true;
     }
 
+    /// <summary>Takes a published set back: disposing takes all of it away.</summary>
+    public void Recall()
+    {
+        Withdraw();
+        isPublished = false;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
@@ -8,8 +9,25 @@ namespace Firn.Engine.Checkpointing;
 /// <param name="Options">What was asked for.</param>
 /// <param name="Log">Where log lines go.</param>
 /// <param name="Directory">The images directory, open.</param>
-internal sealed record DumpPlan(DumpOptions Options, ILogger Log, Fd Directory) : IDisposable
+/// <param name="Hooks">Who takes part.</param>
+internal sealed record DumpPlan(DumpOptions Options, ILogger Log, Fd Directory, HookCaller Hooks) : IDisposable
 {
+    /// <summary>The options with the external resources that hooks name (`query-ext-files`).</summary>
+    /// <exception cref="HookException">A hook fails, or names what can't be understood.</exception>
+    public DumpOptions AskForExternal()
+    {
+        List<ExternalResource> named = [];
+        foreach (string text in Hooks.QueryExternal())
+        {
+            named.Add(ExternalResource.TryParse(text, out ExternalResource? one)
+                ? one
+                : throw new HookException(
+                    HookNames.QueryExternalFiles, $"{HookNames.QueryExternalFiles}: `{text}` is not of the form TYPE[ID]:VALUE"));
+        }
+
+        return named.Count == 0 ? Options : Options with { External = Options.External.With(named) };
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Directory.Dispose();
 }
@@ -40,7 +58,18 @@ internal static class PreDump
             throw Unusable(options.ImagesDirectory, writable.Errno, "can't be written; choose another, or change its owner or mount");
         }
 
-        return new DumpPlan(options, log, directory);
+        var plan = new DumpPlan(
+            options, log, directory, new HookCaller(options.Hooks, options.ImagesDirectory, log) { RootPid = options.Tree });
+        try
+        {
+            plan.Hooks.Call(HookNames.PreDump);
+            return plan;
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
+        }
     }
 
     private static void CheckTarget(int pid)
@@ -51,9 +80,9 @@ internal static class PreDump
                 $"there is no process {pid}: it has ended, or runs in another pid namespace; `ps -e` lists those that can be named "
                     + $"here")
             {
-                Phase =
-                    "pre-dump",
-                Pid = pid
+                Phase = "pre-dump",
+                Pid = pid,
+                Errno = Errno.ESRCH,
             };
         }
 

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Tree;
 
 namespace Firn.Engine.Checkpointing;
@@ -9,16 +10,38 @@ namespace Firn.Engine.Checkpointing;
 internal static class ThawOrKill
 {
     /// <summary>Ends the freeze.</summary>
-    public static void Run(DumpPlan plan, FrozenTree tree, DumpedTree dumped)
+    public static void Run(DumpPlan plan, FrozenTree tree, NetworkHold network, DumpedTree dumped)
     {
-        if (plan.Options.LeaveRunning || plan.Options.LeaveStopped)
+        bool isKilled = !plan.Options.LeaveRunning && !plan.Options.LeaveStopped;
+        if (isKilled || plan.Hooks.IsAny)
         {
-            tree.Thaw(plan.Options.LeaveStopped);
-            return;
+            // A tree that is killed must have its images first: post-dump would have no one left to go back to. And hooks take them away.
+            dumped.Commit();
+            AskHooks(plan, dumped);
         }
 
-        // A tree that is killed must have its images first: post-dump would have no one left to go back to.
-        dumped.Commit();
-        tree.Kill();
+        if (isKilled)
+        {
+            network.Leave();
+            tree.Kill();
+        }
+        else
+        {
+            network.Dispose();
+            tree.Thaw(plan.Options.LeaveStopped);
+        }
+    }
+
+    private static void AskHooks(DumpPlan plan, DumpedTree dumped)
+    {
+        try
+        {
+            plan.Hooks.Call(HookNames.PostDump);
+        }
+        catch
+        {
+            dumped.Recall();
+            throw;
+        }
     }
 }

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
@@ -28,11 +29,13 @@ internal static class Restore
         using var tree = new GrowingTree(plan);
         try
         {
+            context.Hooks.Call(HookNames.PreRestore);
             context.Cgroups = CgroupTree.Prepare(context);
             if (context.Namespaces.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
                 clock.Run("root task", () => PlantRoot(context, tree));
+                context.Hooks.Call(HookNames.PostSetupNamespaces);
             }
             else
             {
@@ -44,7 +47,9 @@ internal static class Restore
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
             context.Cgroups.SetProperties();
+            context.Hooks.Call(HookNames.PostRestore);
             clock.Run("resume", () => Resume.Run(context, tree));
+            context.Hooks.CallForLog(HookNames.PostResume);
             return new RestoreResult(
                 context.Tasks[0].OuterPid,
                 context.FirstPid,
@@ -81,6 +86,7 @@ internal static class Restore
         using var handover = new Handover(context.Files);
         clock.Run("root task", () => PlantRoot(context, tree));
         clock.Run("namespaces", () => NamespaceStage.Fill(context, tree.First));
+        context.Hooks.Call(HookNames.PostSetupNamespaces);
         clock.Run("files", () =>
         {
             plan.Memory.MakeObjects();
@@ -93,6 +99,8 @@ internal static class Restore
     {
         tree.PlantRoot();
         context.Cgroups!.PlaceRoot(context.FirstPid);
+        context.Hooks.RootPid = context.FirstPid;
+        context.Hooks.Call(HookNames.SetupNamespaces);
     }
 
     private static void CreateFiles(RestorePlan plan)

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Tree;
 using Firn.Linux;
@@ -29,6 +30,9 @@ internal sealed class RestoreContext
 
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
+
+    /// <summary>Who takes part.</summary>
+    public required HookCaller Hooks { get; init; }
 
     /// <summary>The control groups, once they are made.</summary>
     public CgroupTree? Cgroups { get; set; }

@@ -1,3 +1,4 @@
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
@@ -65,6 +66,7 @@ internal sealed class RestorePlan
             Options = options,
             Log = log,
             Images = images,
+            Hooks = new HookCaller(options.Hooks, options.ImagesDirectory, log),
             Files = DescriptorTables.Prepare(images, tasks, namespaces.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
         };
         context.Tasks.AddRange(tasks);

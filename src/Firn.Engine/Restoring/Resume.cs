@@ -1,4 +1,5 @@
 using Firn.Engine.Freezing;
+using Firn.Engine.Hooks;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
@@ -53,6 +54,7 @@ internal static class Resume
         }
 
         tree.Leave();
+        context.Hooks.CallForLog(HookNames.PreResume);
         IReadOnlyList<CgroupFreezer> frozenBefore = context.Cgroups!.FrozenAtEnd;
         if (!context.Options.LeaveFrozen && frozenBefore.Count == 0)
         {

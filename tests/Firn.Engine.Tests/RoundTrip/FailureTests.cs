@@ -126,15 +126,6 @@ public sealed class FailureTests
         Assert.Equal([target.Pid + 1], space.Pids);
     }
 
-    [Fact]
-    public void An_action_script_is_refused_by_name()
-    {
-        using var space = new PidNamespace();
-        var target = new SelfChecking(space);
-        MustFail(space.Firn("dump", "-t", target.PidText, "-D", space.Directory, "--action-script", "/bin/true"), "--action-script");
-        target.MustGoOn();
-    }
-
     // Firn behind a command that mounts, which is seen only here: the launcher has made a mount namespace too. The output is what is left
     // in the images directory.
     private static Outcome InMounts(PidNamespace space, string images, string prepare, params string[] arguments)

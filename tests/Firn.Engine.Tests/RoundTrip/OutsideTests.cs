@@ -6,6 +6,8 @@ public sealed class OutsideTests
     [Theory]
     [InlineData("shell_job.py")]
     [InlineData("outside_pipes.py")]
+    [InlineData("outside_sockets.py")]
+    [InlineData("orphan_terminal.py")]
     public void What_is_outside_of_the_tree_is_joined_again(string script)
     {
         using var space = new PidNamespace();

@@ -31,7 +31,7 @@ internal sealed class Pipe : FileKind
     {
         FileOwner.Examine(context, file);
         PipeContent.Examine(context, file);
-        if (!HasOutsideEnd(context, file) || context.Options.External.Contains(file.Link))
+        if (!HasOutsideEnd(context, file) || IsExternal(context, file))
         {
             return;
         }
@@ -66,6 +66,9 @@ internal sealed class Pipe : FileKind
         };
         PipeContent.Dump(context, ImageKind.PipesData, file);
     }
+
+    private static bool IsExternal(DumpContext context, OpenFile file)
+        => context.Options.External.Contains("pipe", file.Stat.st_ino.ToString(CultureInfo.InvariantCulture));
 
     private static bool HasOutsideEnd(DumpContext context, OpenFile file)
     {

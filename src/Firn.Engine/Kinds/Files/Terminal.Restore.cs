@@ -32,7 +32,7 @@ internal sealed partial class Terminal
 
         uint slaveId = info.Pty.Index << 1;
         bool isMaster = info.Id != slaveId;
-        if (!isMaster && !state.HasMaster(context, slaveId + 1) && info.Termios is not null)
+        if (!isMaster && info.Termios is not null && !state.HasMaster(context, slaveId + 1) && !IsOrphan(context, info))
         {
             Fd caller = OpenCaller(context, info, flags);
             RestoreSettings(caller.Number, info);
@@ -79,6 +79,13 @@ internal sealed partial class Terminal
         }
 
         RestoreData(context, state, info, pair, fd, isMaster);
+        bool isAlone = !isMaster && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info);
+        if (isAlone && !context.Hooks.OfferTerminal(pair.Master.Number))
+        {
+            throw new CheckpointException(
+                $"no one takes the master of terminal {info.Pty.Index}, whose program is outside of the tree; --orphan-pts-master is for a "
+                    + "container engine that asks for it");
+        }
     }
 
     /// <inheritdoc/>
@@ -120,9 +127,13 @@ internal sealed partial class Terminal
         }
     }
 
+    // Its program is gone, and whoever asked for the restore takes the master of a new one.
+    private static bool IsOrphan(RestoreContext context, TtyInfoEntry info)
+        => context.Options.OrphanTerminals && !context.Options.InheritFd.ContainsKey($"tty[{ExternalId(info.Rdev, info.Dev)}]");
+
     private static Fd OpenCaller(RestoreContext context, TtyInfoEntry info, OpenFlags flags)
     {
-        if (context.Options.InheritFd.TryGetValue(ExternalKey(info.Rdev, info.Dev), out int inherited))
+        if (context.Options.InheritFd.TryGetValue($"tty[{ExternalId(info.Rdev, info.Dev)}]", out int inherited))
         {
             return Sys.Open(NamespaceVisit.PathOf(inherited), flags);
         }

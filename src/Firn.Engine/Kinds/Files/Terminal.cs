@@ -198,9 +198,9 @@ internal sealed partial class Terminal : FileKind
     private static bool IsHungUp(OpenFile file) => Sys.TerminalGet(file.Taken.Number, out _).Errno == Errno.EIO;
 
     private static bool IsExternal(DumpContext context, OpenFile file)
-        => context.Options.External.Contains(ExternalKey(file.Stat.st_rdev, file.Stat.st_dev));
+        => context.Options.OrphanTerminals || context.Options.External.Contains("tty", ExternalId(file.Stat.st_rdev, file.Stat.st_dev));
 
-    private static string ExternalKey(ulong rdev, ulong dev) => string.Create(CultureInfo.InvariantCulture, $"tty[{rdev:x}:{dev:x}]");
+    private static string ExternalId(ulong rdev, ulong dev) => string.Create(CultureInfo.InvariantCulture, $"{rdev:x}:{dev:x}");
 
     private sealed class Dumped
     {

@@ -224,6 +224,11 @@ internal sealed class InetSocket : FileKind
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         InetSkEntry message = entry.Isk;
+        if (InheritedSocket.Of(context, message.Ino) is { } inherited)
+        {
+            return inherited;
+        }
+
         if (message.Proto == SocketLevel.IPPROTO_TCP && (TcpState)message.State is not (TcpState.TCP_LISTEN or TcpState.TCP_CLOSE))
         {
             throw new CheckpointException(

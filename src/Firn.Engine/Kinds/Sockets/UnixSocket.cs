@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Files;
@@ -122,6 +123,14 @@ internal sealed class UnixSocket : FileKind
             DumpPath(context, file, info, message);
         }
 
+        if (IsService(context, info))
+        {
+            message.State = (uint)TcpState.TCP_CLOSE;
+            message.Peer = 0;
+            message.Uflags = UnixSocketMaker.Service;
+            return;
+        }
+
         DumpExternalPeer(context, file, info, tables);
         if (info.Type == SocketType.SOCK_DGRAM || info.State == TcpState.TCP_ESTABLISHED)
         {
@@ -137,6 +146,10 @@ internal sealed class UnixSocket : FileKind
 
     private static void Refuse(DumpContext context, OpenFile file, UnixSocketInfo? info, string identifier, string reason, string remedy)
         => context.Problems.Add(identifier, file.Owner.Pid, $"fd {file.Number}: unix socket {NameText(info?.Name)}", reason, remedy);
+
+    // The task waits at it for the answer to its own request: the restore gives it.
+    private static bool IsService(DumpContext context, UnixSocketInfo info)
+        => context.Options.ServiceSocket != 0 && info.PeerInode == context.Options.ServiceSocket;
 
     private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
     {
@@ -164,17 +177,19 @@ internal sealed class UnixSocket : FileKind
             }
         }
 
-        if (info.PeerInode is not (null or 0) and ulong peer && tables.Find(context, peer) is null)
+        if (!IsService(context, info) && info.PeerInode is not (null or 0) and ulong peer && tables.Find(context, peer) is null)
         {
             UnixSocketInfo? other = tables.Unix.GetValueOrDefault(peer);
             bool canBeExternal = info.Type == SocketType.SOCK_DGRAM && other?.Name is { Length: > 0 };
-            if (!canBeExternal || !context.Options.ExternalUnixSockets)
+            bool isNamed = context.Options.External.Contains("unix", peer.ToString(CultureInfo.InvariantCulture));
+            if (!isNamed && (!canBeExternal || !context.Options.ExternalUnixSockets))
             {
                 Refuse(
                     context, file, info, "unix-external", $"connected to {NameText(other?.Name)}, a socket outside the tree",
                     canBeExternal
                         ? "allow with --ext-unix-sk"
-                        : "dump a tree that holds both ends, or let the program close it before the dump");
+                        : $"dump a tree that holds both ends; or --external unix[{peer}], and --inherit-fd fd[N]:socket:[{info.Inode}] "
+                            + "at the restore");
             }
         }
     }

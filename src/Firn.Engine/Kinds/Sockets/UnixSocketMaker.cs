@@ -17,6 +17,9 @@ internal sealed class UnixSocketMaker : IDisposable
     /// <summary>Flag of an entry that stands for a socket outside (CRIU's USK_EXTERN).</summary>
     public const uint External = 1;
 
+    /// <summary>Flag of a socket through which a task has asked for its own dump (CRIU's USK_SERVICE).</summary>
+    public const uint Service = 2;
+
     private readonly RestoreContext context;
     private readonly List<Node> nodes = [];
     private readonly Dictionary<uint, Node> byInode = [];
@@ -34,6 +37,12 @@ internal sealed class UnixSocketMaker : IDisposable
         var byId = new Dictionary<uint, Node>();
         foreach (FileEntry entry in context.Files.Entries.Values.Where(entry => entry.Type == FdTypes.Unixsk))
         {
+            if (InheritedSocket.Of(context, entry.Usk.Ino) is { } inherited)
+            {
+                context.Files.Provide(entry.Id, inherited);
+                continue;
+            }
+
             var node = new Node(entry.Usk);
             nodes.Add(node);
             byId.Add(entry.Id, node);
@@ -58,6 +67,13 @@ internal sealed class UnixSocketMaker : IDisposable
         foreach (Node node in nodes)
         {
             node.Peer = byInode.GetValueOrDefault(node.Message.Peer);
+            if (!node.IsDatagram && node.Peer is { Role: Role.Outside })
+            {
+                throw new CheckpointException(
+                    $"{node} was connected to a program outside of the tree: hand in what takes its place with --inherit-fd "
+                        + $"fd[N]:socket:[{node.Message.Ino}]");
+            }
+
             if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
             {
                 throw new CheckpointException(
@@ -91,6 +107,11 @@ internal sealed class UnixSocketMaker : IDisposable
         {
             MakeAlone(node);
             Connect(node, node.Peer!);
+        }
+
+        foreach (Node node in nodes.Where(node => node.Role == Role.Answered))
+        {
+            MakeAnswered(node);
         }
 
         foreach (Node node in nodes)
@@ -216,6 +237,14 @@ internal sealed class UnixSocketMaker : IDisposable
         }
     }
 
+    private void MakeAnswered(Node node)
+    {
+        // The reply to a request for a dump: type DUMP, success, and that this is after the restore.
+        ReadOnlySpan<byte> answer = [0x08, 0x01, 0x10, 0x01, 0x1a, 0x02, 0x08, 0x01];
+        MakePair(node, null);
+        Sys.Send(node.GonePeer!.Number, answer, MessageFlags.MSG_NOSIGNAL).OrThrow($"send(answer) to {node}");
+    }
+
     private Fd Passing(Node node)
     {
         Fd fd = Open(node);
@@ -305,6 +334,9 @@ internal sealed class UnixSocketMaker : IDisposable
         /// <summary>Connected, and not accepted yet.</summary>
         Pending,
 
+        /// <summary>Its task waits at it for the answer to its own request for a dump.</summary>
+        Answered,
+
         /// <summary>Not of the tree; kept for its name.</summary>
         Outside,
     }
@@ -329,6 +361,7 @@ internal sealed class UnixSocketMaker : IDisposable
         public Role Role => (TcpState)Message.State switch
         {
             _ when (Message.Uflags & External) != 0 => Role.Outside,
+            _ when (Message.Uflags & Service) != 0 => Role.Answered,
             TcpState.TCP_LISTEN => Role.Listener,
 
             // With a name it may as well be one that others have connected to, as CRIU saves it; a closed peer would shut those out.

@@ -18,33 +18,26 @@ internal sealed class ExternalMounts
     }
 
     /// <summary>Whether mounts that can't be made otherwise are looked for outside.</summary>
-    public bool FindsAll { get; private set; }
+    public bool FindsAll { get; private init; }
 
     /// <summary>Whether mounts may be shared with others outside the tree.</summary>
-    public bool AllowsSharing { get; private set; }
+    public bool AllowsSharing { get; private init; }
 
     /// <summary>Whether mounts may be slaves of others outside the tree.</summary>
-    public bool AllowsMasters { get; private set; }
+    public bool AllowsMasters { get; private init; }
 
     /// <summary>Picks the mounts out of all external resources. Of two values for one key, the first counts.</summary>
-    public static ExternalMounts Parse(IEnumerable<string> external)
+    public static ExternalMounts Parse(ExternalResources external)
     {
-        const string Prefix = "mnt[";
-        var parsed = new ExternalMounts();
-        foreach (string text in external.Where(text => text.StartsWith(Prefix, StringComparison.Ordinal)))
+        var parsed = new ExternalMounts
         {
-            int end = text.IndexOf("]:", StringComparison.Ordinal);
-            string id = end >= 0 ? text[Prefix.Length..end] : text[Prefix.Length..].TrimEnd(']');
-            string value = end >= 0 ? text[(end + 2)..] : string.Empty;
-            if (id.Length > 0)
-            {
-                parsed.values.TryAdd(id, value.Length > 0 ? value : id);
-                continue;
-            }
-
-            parsed.FindsAll = true;
-            parsed.AllowsSharing |= value.Contains('s', StringComparison.Ordinal);
-            parsed.AllowsMasters |= value.Contains('m', StringComparison.Ordinal);
+            FindsAll = external.FindsMounts,
+            AllowsSharing = external.AllowsSharedMounts,
+            AllowsMasters = external.AllowsMasterMounts,
+        };
+        foreach (ExternalResource mount in external.OfType("mnt").Where(mount => mount.Id.Length > 0))
+        {
+            parsed.values.TryAdd(mount.Id, string.IsNullOrEmpty(mount.Value) ? mount.Id : mount.Value);
         }
 
         return parsed;
