@@ -35,3 +35,5 @@ if ("ASP.NET".Contains(only, StringComparison.OrdinalIgnoreCase))
         Console.Out.WriteLine($"| {what} | {milliseconds} |");
     }
 }
+
+Attic.Clear();

@@ -54,9 +54,11 @@ internal static class Rounds
         Thread.Sleep(50);
         string tree = pid.ToString(CultureInfo.InvariantCulture);
         _ = Longest(space, pid, clock);
+        Warm(space, measured);
         Outcome left = space.Run(tool.Program, "dump", "-t", tree, "-D", space.MakeDirectory("left"), "-R");
         double still = Longest(space, pid, clock);
         string images = space.MakeDirectory("images");
+        Warm(space, measured);
         Outcome dumped = space.Run(tool.Program, "dump", "-t", tree, "-D", images);
         if (left.Status != 0 || dumped.Status != 0)
         {
@@ -65,6 +67,7 @@ internal static class Rounds
         }
 
         space.UntilEmpty();
+        Warm(space, measured);
         Outcome restored = space.Run(tool.Program, "restore", "-d", "-D", images);
         if (restored.Status != 0)
         {
@@ -74,11 +77,31 @@ internal static class Rounds
 
         // It must go on, or the time is worth nothing.
         _ = Longest(space, pid, clock);
+        long size = Directory.GetFiles(images).Where(file => new FileInfo(file).LinkTarget is null).Sum(file => new FileInfo(file).Length);
         samples.Add(
             dumped.Duration.TotalMilliseconds,
             restored.Duration.TotalMilliseconds,
             still,
-            Directory.GetFiles(images).Where(file => new FileInfo(file).LinkTarget is null).Sum(file => new FileInfo(file).Length));
+            size);
+        if (size < Attic.Largest)
+        {
+            Attic.Keep(images);
+            Attic.Keep(Path.Combine(space.Directory, "left"));
+        }
+    }
+
+    // A virtual machine gives memory that lies free for some seconds back to its host, and has to fetch it again page by page when it is
+    // touched: as much as is about to be needed is touched and freed just before.
+    private static void Warm(PidNamespace space, Measured measured)
+    {
+        if (measured.Mebibytes < 64)
+        {
+            return;
+        }
+
+        string file = Path.Combine(space.Directory, "warm");
+        _ = space.Run(Clocked, "write", measured.Mebibytes.ToString(CultureInfo.InvariantCulture), file);
+        File.Delete(file);
     }
 
     /// <summary>The longest time between two looks at the clock since the last question, in milliseconds.</summary>
@@ -91,6 +114,24 @@ internal static class Rounds
     }
 
     private static string Clocked { get; } = Path.Combine(Programs.Top, ".build/clocked");
+}
+
+/// <summary>Where sets of many small files wait for the end of all measuring.</summary>
+/// <remarks>
+/// ext4 does not give an inode again that was freed in the last minutes, and looks at each of them anew for every file that is made
+/// (fs/ext4/ialloc.c, recently_deleted): a round that deletes its set makes the next one pay.
+/// </remarks>
+internal static class Attic
+{
+    /// <summary>Bytes of a set from which on it is better deleted at once.</summary>
+    public const long Largest = 64 << 20;
+
+    private static readonly string Place = Directory.CreateTempSubdirectory("firn-bench-").FullName;
+    private static int kept;
+
+    public static void Keep(string directory) => Directory.Move(directory, Path.Combine(Place, $"{++kept}"));
+
+    public static void Clear() => Directory.Delete(Place, recursive: true);
 }
 
 /// <summary>How long until an ASP.NET application answers: started anew, or restored.</summary>

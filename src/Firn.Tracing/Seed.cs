@@ -129,33 +129,41 @@ public static partial class Seed
         return (tracee, Errno.None);
     }
 
-    /// <summary>Unmaps the scratch from a task that is done: the last call that it makes for Firn, through its own vdso.</summary>
-    /// <param name="remote">The task's leader.</param>
-    /// <param name="vdso">Where the task's vdso lies; null where it has none, and the scratch stays.</param>
+    /// <summary>Unmaps the scratch from tasks that are done: the last call that each makes for Firn, through its own vdso.</summary>
+    /// <param name="tasks">The leaders, and where the vdso of each lies: null where it has none, and the scratch stays.</param>
     /// <param name="scratch">The scratch.</param>
-    public static void Unmap(Remote remote, RemotePtr vdso, Scratch scratch)
+    public static void Unmap(IReadOnlyList<(Remote Leader, RemotePtr Vdso)> tasks, Scratch scratch)
     {
-        if (vdso.Value == 0)
+        List<(Remote Leader, SingleCall Call)> calls = [];
+        ulong? offset = null;
+        foreach ((Remote leader, RemotePtr vdso) in tasks.Where(task => task.Vdso.Value != 0))
         {
-            return;
+            // One kernel gives all the same.
+            offset ??= EntryPoints.FindSystemCall(leader.Tracee.Tid, vdso).Value - vdso.Value;
+            var call = new SingleCall(
+                leader.Tracee,
+                leader.Tracee.GetRegisters(),
+                vdso + offset.Value,
+                RemotePtr.Null,
+                null,
+                Sysno.munmap,
+                scratch.Address.Value,
+                (ulong)scratch.Size);
+            calls.Add((leader, call.Start()));
         }
 
-        RemotePtr instruction = EntryPoints.FindSystemCall(remote.Tracee.Tid, vdso);
-        long result = new SingleCall(
-            remote.Tracee,
-            remote.Tracee.GetRegisters(),
-            instruction,
-            RemotePtr.Null,
-            null,
-            Sysno.munmap,
-            scratch.Address.Value,
-            (ulong)scratch.Size)
-            .Make();
-        if (result < 0)
+        calls.ForEach(call => call.Call.PassEntry());
+        foreach ((Remote leader, SingleCall call) in calls)
         {
-            throw new RemoteCallException(remote.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
+            long result = call.Finish();
+            if (result < 0)
+            {
+                throw new RemoteCallException(
+                    leader.Tracee.Tid, $"munmap({scratch.Address}, {scratch.Size})", (Errno)(-result), "leave");
+            }
         }
     }
+
     /// <summary>
     /// Makes a seed that is to stay one the init of a pid namespace: let go, it reaps whoever ends, and exits when no one is left.
     /// </summary>

@@ -8,7 +8,7 @@ public sealed class MistakeTests
     [Theory]
     [InlineData("", "firn: a command is needed")]
     [InlineData("dmup", "did you mean `dump`?")]
-    [InlineData("swrk 3", "does not have yet")]
+    [InlineData("pre-dump", "does not have yet")]
     [InlineData("dump", "-t PID")]
     [InlineData("dump -t abc", "`abc` is not a number")]
     [InlineData("dump -t 0", "`0` is not a pid")]
@@ -30,7 +30,7 @@ public sealed class MistakeTests
     [InlineData("decode /not/there", "there is no file /not/there")]
     [InlineData("decode /usr", "/usr is a directory; name one image file in it")]
     [InlineData("decode /etc/passwd", "[FIRN-I09]")]
-    [InlineData("decode --tree 1", "--tree is an option of `dump`, and not of `decode`")]
+    [InlineData("decode --shell-job", "--shell-job is an option of `dump` and `restore`, and not of `decode`")]
     [InlineData("encode /etc/passwd", "[FIRN-I10]")]
     public void Is_answered_by_one_sentence(string line, string expected)
     {

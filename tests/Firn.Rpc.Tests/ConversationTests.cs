@@ -49,7 +49,7 @@ public sealed class ConversationTests
     public void A_tree_is_dumped_and_restored_with_all_notifications()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Peer peer = Peer.Talk(space, ["--dir", images], Dump(target));
         Assert.Equal(DumpHooks, peer.Hooks);
@@ -80,7 +80,7 @@ public sealed class ConversationTests
     public void A_restored_sibling_is_a_child_of_the_engine()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Assert.True(Peer.Talk(space, ["--dir", images], Dump(target)).Answer.Success);
         space.UntilEmpty();
@@ -101,7 +101,7 @@ public sealed class ConversationTests
     public void An_engine_that_says_no_or_dies_keeps_its_tree(string how, string hook)
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         if (how == "--vanish")
         {
@@ -133,7 +133,7 @@ public sealed class ConversationTests
     public void An_engine_that_says_no_or_dies_finds_nothing_restored(string how, string hook)
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Assert.True(Peer.Talk(space, ["--dir", images], Dump(target)).Answer.Success);
         space.UntilEmpty();
@@ -169,7 +169,7 @@ public sealed class ConversationTests
     public void A_pid_that_is_taken_is_answered_with_its_error_number()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Request dump = Dump(target);
         dump.Opts.LeaveRunning = true;
@@ -185,7 +185,7 @@ public sealed class ConversationTests
     public void An_option_that_is_not_there_is_refused_by_name_before_anything_happens()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Request dump = Dump(target);
         dump.Opts.LazyPages = true;
@@ -201,7 +201,7 @@ public sealed class ConversationTests
     public void A_configuration_file_wins_over_the_request_and_need_not_be_there()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         string configuration = Path.Combine(space.Directory, "runc.conf");
         Request dump = Dump(target);
@@ -232,7 +232,7 @@ public sealed class ConversationTests
     public void An_engine_names_what_is_external_when_it_is_asked()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         string Answer(string external) => Hex(new Request
         {

@@ -41,7 +41,7 @@ public sealed class ServiceTests
         string socket = Path.Combine(work, "s");
         space.FirnMust("service", "-d", "-W", work, "--address", socket);
         int service = Assert.Single(space.Pids);
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         Opts opts = new() { ImagesDirFd = 5, LogLevel = 4, LogFile = "log" };
         Request dump = new() { Type = RequestType.Dump, Opts = new Opts(opts) { Pid = target } };
         Assert.Equal("packet 080110011a020800\nend 0\n", Peer.Connect(space, socket, ["--dir", images], dump).Output);
@@ -64,7 +64,7 @@ public sealed class ServiceTests
         File.SetUnixFileMode(space.Directory, (UnixFileMode)0x1ED);
         string socket = Path.Combine(work, "s");
         space.FirnMust("service", "-d", "-W", work, "--address", socket);
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         Request dump = new() { Type = RequestType.Dump, Opts = new Opts { ImagesDirFd = 5, Pid = target } };
         string peer = Path.Combine(work, "peer");
         File.Copy(Programs.Target("rpc_peer"), peer);
@@ -118,7 +118,7 @@ public sealed class ServiceTests
     public void A_program_is_executed_after_the_restore_in_place_of_the_command()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{target}", "-D", images);
         space.UntilEmpty();
@@ -133,7 +133,7 @@ public sealed class ServiceTests
     public void A_program_is_executed_after_the_restore_in_place_of_the_server()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         Opts opts = new() { ImagesDirFd = 5, LogFile = "log" };
         Request dump = new() { Type = RequestType.Dump, Opts = new Opts(opts) { Pid = target } };

@@ -1,4 +1,5 @@
 // options: --link-remap
+// only-restored
 // Files of all sorts in a mount namespace of its own, and tasks with other roots and directories there: what is open, mapped, unlinked or
 // watched on a tmpfs that Firn doesn't see.
 #include "mounts.h"

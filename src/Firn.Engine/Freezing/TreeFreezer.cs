@@ -114,7 +114,7 @@ internal sealed class TreeFreezer : IDisposable
         }
 
         foundFrozen.Clear();
-        guard?.Dispose();
+        guard?.Release();
         guard = null;
     }
 
@@ -150,7 +150,7 @@ internal sealed class TreeFreezer : IDisposable
         IsHolding = false;
         if (foundFrozen.Count == 0)
         {
-            guard?.Dispose();
+            guard?.Release();
             guard = null;
         }
     }

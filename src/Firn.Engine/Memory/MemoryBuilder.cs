@@ -27,13 +27,13 @@ internal sealed class MemoryBuilder(
     private readonly List<(AddressRange Range, ProtectionFlags Protection)> finalProtections = [];
     private readonly List<SourceRun> plain = [];
     private bool isInherited;
+    private long pagesRead;
     private List<Mapping> found = [];
 
-    /// <summary>Does all of it.</summary>
+    /// <summary>Does most of it, and starts the last batch, which <see cref="Finish"/> waits for.</summary>
     /// <param name="inherited">Whether the process has a copy of its parent's restored memory.</param>
     /// <param name="current">The mappings that it has.</param>
-    /// <returns>How many pages were read.</returns>
-    public long Run(bool inherited, List<Mapping> current)
+    public void Start(bool inherited, List<Mapping> current)
     {
         isInherited = inherited;
         found = current;
@@ -55,8 +55,16 @@ internal sealed class MemoryBuilder(
             Call(Sysno.mprotect, range.Start, range.Length, (int)protection);
         }
 
-        batch.Run(purpose);
-        return filler.Pages + huge.Pages;
+        batch.Start(purpose);
+        pagesRead = filler.Pages + huge.Pages;
+    }
+
+    /// <summary>Waits for the end.</summary>
+    /// <returns>How many pages were read.</returns>
+    public long Finish()
+    {
+        batch.Finish();
+        return pagesRead;
     }
 
     private static bool IsKernelMapping(Mapping mapping) => mapping.Name is "[vdso]" or "[vvar]" or "[vvar_vclock]";

@@ -28,8 +28,8 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
 
     private readonly string purpose = $"memory of {memory.Task.Pid}";
 
-    /// <summary>Does all of it.</summary>
-    public void Run()
+    /// <summary>Queues all of it and starts the batch.</summary>
+    public void Start()
     {
         foreach (PlannedVma vma in memory.Vmas)
         {
@@ -66,7 +66,7 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
             Call(Sysno.mseal, sealedVma.Start, sealedVma.End - sealedVma.Start, 0);
         }
 
-        batch.Run(purpose);
+        batch.Start(purpose);
     }
 
     // CRIU's images do not tell MLOCK_ONFAULT; but what was locked as a whole has all its pages.

@@ -87,21 +87,43 @@ internal sealed class MemoryPlan : IDisposable
         }
     }
 
-    /// <summary>Puts the memory of a process in place. It runs nothing of its own yet.</summary>
-    /// <param name="task">The process, stopped.</param>
-    /// <param name="inherited">Whether it was forked from its parent's restored memory; else what it has doesn't matter.</param>
+    /// <summary>Puts the memory of processes in place, side by side. They run nothing of their own yet.</summary>
+    /// <param name="tasks">
+    /// The processes, stopped, and whether each was forked from its parent's restored memory; else what it has doesn't matter.
+    /// </param>
     /// <param name="scratchAddress">Where the scratch lies, which is left alone.</param>
     /// <param name="scratchSize">Its size in bytes.</param>
-    public void RestoreInto(RestoredTask task, bool inherited, ulong scratchAddress, ulong scratchSize)
+    public void RestoreInto(IReadOnlyList<(RestoredTask Task, bool Inherited)> tasks, ulong scratchAddress, ulong scratchSize)
     {
-        TaskMemory memory = tasks[task];
-        var builder = new MemoryBuilder(
-            memory, task.Leader.Remote.Batch, new AddressRange(scratchAddress, scratchAddress + scratchSize), DescriptorOf, id => SystemVMemory.SizeOf(context, id));
-        PagesRestored += builder.Run(inherited, Maps.Read(task.OuterPid));
+        var scratch = new AddressRange(scratchAddress, scratchAddress + scratchSize);
+        List<MemoryBuilder> started = [];
+        foreach ((RestoredTask task, bool inherited) in tasks)
+        {
+            var builder = new MemoryBuilder(
+                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
+            builder.Start(inherited, Maps.Read(task.OuterPid));
+            started.Add(builder);
+        }
+
+        foreach (MemoryBuilder builder in started)
+        {
+            PagesRestored += builder.Finish();
+        }
     }
 
     /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>
-    public void ApplyAfterForking(RestoredTask task) => new MemoryFinisher(context, tasks[task], task.Leader.Remote.Batch).Run();
+    public void ApplyAfterForking(IReadOnlyList<RestoredTask> tasks)
+    {
+        foreach (RestoredTask task in tasks)
+        {
+            new MemoryFinisher(context, this.tasks[task], task.Leader.Remote.Batch).Start();
+        }
+
+        foreach (RestoredTask task in tasks)
+        {
+            task.Leader.Remote.Batch.Finish();
+        }
+    }
 
     /// <summary>Seals that forbid new writable mappings: all mappings exist.</summary>
     public void SealObjects() => objects.Seal();

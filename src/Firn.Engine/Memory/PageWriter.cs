@@ -13,8 +13,8 @@ namespace Firn.Engine.Memory;
 /// <remarks>
 /// One copy, and all processes of a tree at once. What the process can't write Firn reads through /proc/PID/mem, which does not break the
 /// sharing of pages as process_vm_readv(2) does: memory that it may not read, and what its RLIMIT_FSIZE does not allow (a write behind
-/// that limit is a SIGXFSZ, not just an error). Where the images lie on a tmpfs and the process in another memory cgroup than Firn, its
-/// pages would be charged to that: then Firn writes all.
+/// that limit is a SIGXFSZ, not just an error). Where its memory cgroup is limited, the page cache must not be charged to that: on a tmpfs
+/// Firn makes the pages of the file first; elsewhere the process writes past the page cache.
 /// </remarks>
 internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDisposable
 {
@@ -32,6 +32,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
     private RemoteBuffer sizeLimit;
     private int next;
     private bool isOpen;
+    private Fd? direct;
 
     private readonly record struct Piece(ulong Address, ulong Length, ulong Offset);
 
@@ -129,19 +130,30 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
             writer.isOpen = false;
         }
 
-        bool isTmpfs = writers.Count > 0 && writers[0].IsOnTmpfs();
+        var limit = new MemoryLimit();
         foreach (PageWriter writer in writers)
         {
-            bool isCharged = isTmpfs && MemoryGroups(writer.Task.Pid) != MemoryGroups(Sys.GetPid());
-            writer.Divide(writer.isOpen && !isCharged);
+            writer.Divide(writer.isOpen && (!limit.Concerns(writer.Task.Pid) || writer.AvoidCharge()));
         }
     }
 
-    // The lines of the memory controllers, v1 or v2.
-    private static string MemoryGroups(int task) => string.Join(
-        '\n',
-        Sys.ReadText($"/proc/{task}/cgroup").Split('\n').Where(
-            line => line.StartsWith("0::", StringComparison.Ordinal) || line.Contains("memory", StringComparison.Ordinal)));
+    // False when there is no way: Firn writes then.
+    private bool AvoidCharge()
+    {
+        if (IsOnTmpfs())
+        {
+            long size = runs.Where(run => run.IsPresent).Sum(run => (long)(run.End - run.Address));
+            if (size > 0)
+            {
+                pages.File.Check(Sys.Fallocate(pages.File.Number, 0, 0, size), 0);
+            }
+
+            return true;
+        }
+
+        direct = pages.File.OpenDirect();
+        return direct is not null;
+    }
 
     private void QueueQuestions()
     {
@@ -181,7 +193,10 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
                 ulong end = Math.Min(run.End, Task.Mm.Vmas[vma].End);
                 var piece = new Piece(address, end - address, offset);
                 bool isReadable = (Task.Mm.Vmas[vma].Protection() & ProtectionFlags.PROT_READ) != 0;
-                (mayWrite && isReadable && offset + piece.Length <= limit ? remote : local).Add(piece);
+
+                // Pages of the kernel's own can't be written past the page cache: EIO on a virtio disk.
+                bool isKernels = direct is not null && Task.Mm.Vmas[vma].Is(VmaStatus.Vdso);
+                (mayWrite && isReadable && !isKernels && offset + piece.Length <= limit ? remote : local).Add(piece);
                 offset += piece.Length;
                 address = end;
             }
@@ -189,7 +204,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
 
         if (remote.Count > 0)
         {
-            porter!.Send([pages.File.Number]);
+            porter!.Send([direct?.Number ?? pages.File.Number]);
         }
     }
 
@@ -262,6 +277,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
         {
             SysResult result = slot.Result;
             if (result.IsError
+                && !(direct is not null && result.Errno is (Errno.EINVAL or Errno.EIO))
                 && result.Errno is not (Errno.EBADF or Errno.EFAULT or Errno.EFBIG or Errno.EINTR or Errno.EPERM or Errno.EACCES))
             {
                 throw pages.File.Failure(result.Errno);
@@ -330,5 +346,6 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
         }
 
         porter?.Dispose();
+        direct?.Dispose();
     }
 }

@@ -40,6 +40,13 @@ internal sealed class PagesFile : IDisposable
     /// <summary>Firn's descriptor.</summary>
     public int Number => fd.Number;
 
+    /// <summary>Opens the file once more, to be written past the page cache; null where the file system has no such way.</summary>
+    public Fd? OpenDirect()
+    {
+        SysResult opened = Sys.OpenAt(At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), OpenFlags.O_WRONLY | OpenFlags.O_DIRECT | OpenFlags.O_CLOEXEC, 0);
+        return opened.IsError ? null : new Fd(opened.Int32);
+    }
+
     /// <summary>Gives the file its final size.</summary>
     public void SetSize(long size) => Check(Sys.Ftruncate(fd.Number, size), 0);
 

@@ -73,7 +73,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             Fork(init.Remote, [root]);
         }
 
-        Grow(root, inherited: false);
+        Grow([(root, false)]);
     }
 
     /// <summary>The last thing before the thaw: an init that Firn has added becomes the program that it is to be.</summary>
@@ -158,46 +158,47 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         pidNamespace?.Dispose();
     }
 
-    private void Grow(RestoredTask task, bool inherited)
+    // A generation at a time; what its processes do for themselves, they do side by side.
+    private void Grow(IReadOnlyList<(RestoredTask Task, bool Inherited)> generation)
     {
-        Remote remote = task.Leader.Remote;
-
-        // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
-        List<RestoredTask> children = [.. task.Children];
-        bool leadsSession = task.Entry.Sid == task.Entry.Pid;
-        List<RestoredTask> older = leadsSession
-            ? [.. children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)]
-            : [];
-        Fork(remote, older);
-        if (leadsSession)
+        List<(RestoredTask Task, bool Inherited)> next = [];
+        List<RestoredTask> leaders = [];
+        foreach ((RestoredTask task, _) in generation.Where(row => row.Task.Entry.Sid == row.Task.Entry.Pid))
         {
-            remote.Batch.Call(Sysno.setsid);
-            remote.Batch.Run($"session {task.Pid}");
+            // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
+            List<RestoredTask> older =
+                [.. task.Children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)];
+            Fork(task.Leader.Remote, older);
+            next.AddRange(older.Select(child => (child, false)));
+            leaders.Add(task);
         }
 
-        List<RestoredTask> sharing = [.. children.Where(child => !older.Contains(child) && plan.Memory.SharesWithParent(child))];
-        List<RestoredTask> others = [.. children.Where(child => !older.Contains(child) && !sharing.Contains(child))];
-        Fork(remote, others);
-        if (!task.IsZombie)
+        TaskStage.RunAll("session", leaders.Select(task => task.Leader), thread => thread.Remote.Batch.Call(Sysno.setsid));
+        HashSet<RestoredTask> made = [.. next.Select(row => row.Task)];
+        foreach ((RestoredTask task, _) in generation)
         {
-            plan.Memory.RestoreInto(task, inherited, plan.ScratchAddress, (ulong)plan.ScratchSize);
+            List<RestoredTask> others =
+                [.. task.Children.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child))];
+            Fork(task.Leader.Remote, others);
+            next.AddRange(others.Select(child => (child, false)));
         }
 
-        Fork(remote, sharing);
-        foreach (RestoredTask child in older.Concat(others))
+        made.UnionWith(next.Select(row => row.Task));
+        List<(RestoredTask Task, bool Inherited)> living = [.. generation.Where(row => !row.Task.IsZombie)];
+        plan.Memory.RestoreInto(living, plan.ScratchAddress, (ulong)plan.ScratchSize);
+        foreach ((RestoredTask task, _) in generation)
         {
-            Grow(child, inherited: false);
+            List<RestoredTask> sharing = [.. task.Children.Where(child => !made.Contains(child))];
+            Fork(task.Leader.Remote, sharing);
+            next.AddRange(sharing.Select(child => (child, true)));
         }
 
-        foreach (RestoredTask child in sharing)
+        if (next.Count > 0)
         {
-            Grow(child, inherited: true);
+            Grow(next);
         }
 
-        if (!task.IsZombie)
-        {
-            plan.Memory.ApplyAfterForking(task);
-        }
+        plan.Memory.ApplyAfterForking([.. living.Select(row => row.Task)]);
     }
 
     private void Fork(Remote parent, List<RestoredTask> children)

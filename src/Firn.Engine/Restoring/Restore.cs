@@ -23,6 +23,9 @@ internal static class Restore
     public static RestoreResult Run(RestoreOptions options, ILogger log, IProgress<CheckpointProgress>? progress)
     {
         var clock = new PhaseClock(log, progress);
+
+        // First of all: what Firn takes of memory from here on is not the container's.
+        Dictionary<string, string> left = options.LeaveCgroups ? CgroupExit.Leave(log) : [];
         RestorePlan plan = clock.Run("prepare", () => RestorePlan.Make(options, log));
         RestoreContext context = plan.Context;
         context.Clock = clock;
@@ -30,7 +33,7 @@ internal static class Restore
         try
         {
             context.Hooks.Call(HookNames.PreRestore);
-            context.Cgroups = CgroupTree.Prepare(context);
+            context.Cgroups = CgroupTree.Prepare(context, left);
             if (context.Namespaces.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));

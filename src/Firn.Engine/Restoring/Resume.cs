@@ -43,9 +43,10 @@ internal static class Resume
                     kind.Seal(context, thread, thread.Remote.Batch);
                 }
             });
+        Seed.Unmap([.. living.Select(task => (task.Leader.Remote, VdsoOf(task)))], tree.Scratch);
         foreach (RestoredTask task in living)
         {
-            LeaveTask(tree, task);
+            SetRegisters(task);
             Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
             if (stop != Signal.None)
             {
@@ -85,10 +86,11 @@ internal static class Resume
         }
     }
 
-    private static void LeaveTask(GrowingTree tree, RestoredTask task)
+    private static RemotePtr VdsoOf(RestoredTask task)
+        => task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso)) is { } vdso ? new RemotePtr(vdso.Start) : RemotePtr.Null;
+
+    private static void SetRegisters(RestoredTask task)
     {
-        VmaEntry? vdso = task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso));
-        Seed.Unmap(task.Leader.Remote, vdso is null ? RemotePtr.Null : new RemotePtr(vdso.Start), tree.Scratch);
         foreach (RestoredThread thread in task.Threads)
         {
             RegisterState state = Registers.ToRegisterState(thread.Core);

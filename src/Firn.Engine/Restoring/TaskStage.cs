@@ -17,36 +17,33 @@ internal static class TaskStage
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
         RunAll(
-            "descriptors",
-            living.Select(task => task.Leader),
-            thread => DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch));
-        RunAll(
             "task",
             living.Select(task => task.Leader),
             thread =>
             {
+                DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch);
                 foreach (TaskKind kind in TaskKinds.All)
                 {
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
                 }
 
                 DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
-            });
-        foreach (RestoredTask task in living)
-        {
-            tree.MakeThreads(task);
-        }
-
-        RunAll(
-            "thread",
-            living.SelectMany(task => task.Threads),
-            thread =>
-            {
-                foreach (TaskKind kind in TaskKinds.All)
+                if (thread.Task.Threads.Count == 1)
                 {
-                    kind.RestoreThread(context, thread, thread.Remote.Batch);
+                    QueueThread(context, thread);
                 }
             });
+        List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
+        threaded.ForEach(tree.MakeThreads);
+        RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
+    }
+
+    private static void QueueThread(RestoreContext context, RestoredThread thread)
+    {
+        foreach (TaskKind kind in TaskKinds.All)
+        {
+            kind.RestoreThread(context, thread, thread.Remote.Batch);
+        }
     }
 
     /// <summary>Lets each thread queue its part, starts all batches, and waits for all.</summary>

@@ -14,7 +14,7 @@ public sealed class HookTests
     public void Scripts_are_called_in_order_and_told_of_images_and_root()
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         string script = WriteScript(space);
         space.FirnMust("dump", "-t", $"{target}", "-D", images, "--action-script", script);
@@ -51,7 +51,7 @@ public sealed class HookTests
     public void A_script_that_fails_leaves_nothing_of_a_restore(string hook)
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{target}", "-D", images);
         space.UntilEmpty();
@@ -72,7 +72,7 @@ public sealed class HookTests
     public void Past_the_point_of_no_return_a_script_is_not_heard(string hook)
     {
         using var space = new PidNamespace();
-        int target = space.Start([Programs.Command("/usr/bin/sleep"), "1000"]);
+        int target = Sleeper.Start(space);
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{target}", "-D", images);
         space.UntilEmpty();

@@ -103,14 +103,18 @@ public sealed class PidNamespace : IDisposable
                     || outcome.Error.Contains("[unix-fds-in-flight]", StringComparison.Ordinal));
             if (!isPassing)
             {
-                Assert.True(outcome.Status == 0, outcome.Error);
+                if (outcome.Status != 0)
+                {
+                    throw new InvalidOperationException(outcome.Error);
+                }
+
                 return;
             }
 
             Thread.Sleep(100);
         }
 
-        Assert.Fail("the program never came to rest");
+        throw new TimeoutException("the program never came to rest");
     }
 
     /// <summary>Waits for the end of a program that was started here.</summary>

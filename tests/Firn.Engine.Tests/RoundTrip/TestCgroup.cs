@@ -9,7 +9,9 @@ internal sealed class TestCgroup : IDisposable
     private readonly bool isUnified;
 
     /// <summary>Makes one in a hierarchy: `unified`, `freezer`, `memory` and so on.</summary>
-    public TestCgroup(string hierarchy)
+    /// <param name="hierarchy">The name of its directory below /sys/fs/cgroup.</param>
+    /// <param name="name">The name of the group; one that no other has, if null.</param>
+    public TestCgroup(string hierarchy, string? name = null)
     {
         isUnified = hierarchy == "unified";
         Mount = $"/sys/fs/cgroup/{hierarchy}";
@@ -18,7 +20,7 @@ internal sealed class TestCgroup : IDisposable
             throw Programs.Skipped($"{Mount} is not mounted here");
         }
 
-        Name = string.Create(CultureInfo.InvariantCulture, $"firn-test-{Environment.ProcessId}-{Interlocked.Increment(ref made)}");
+        Name = name ?? string.Create(CultureInfo.InvariantCulture, $"firn-test-{Environment.ProcessId}-{Interlocked.Increment(ref made)}");
         Path = $"{Mount}/{Name}";
         try
         {

@@ -25,13 +25,13 @@ internal sealed class CgroupTree
     private readonly List<CgroupHierarchy> hierarchies;
     private readonly CgroupMaker maker;
 
-    private CgroupTree(RestoreContext context)
+    private CgroupTree(RestoreContext context, Dictionary<string, string> left)
     {
         this.context = context;
+        this.left = left;
         mode = context.Options.ManageCgroups == CgroupMode.Default ? CgroupMode.Soft : context.Options.ManageCgroups;
         outerSet = context.Images.One<InventoryEntry>(ImageKind.Inventory).RootCgSet;
         image = mode == CgroupMode.Ignore ? null : context.Images.All<CgroupEntry>(ImageKind.Cgroup).FirstOrDefault();
-        left = context.Options.LeaveCgroups ? CgroupExit.Leave(context.Log) : [];
         hierarchies = image is null && left.Count == 0
             ? []
             : CgroupDirectories.Hierarchies(context.Options.CgroupYard, CgroupMembership.Read("self"));
@@ -41,11 +41,13 @@ internal sealed class CgroupTree
     /// <summary>The groups that were frozen when the tree was dumped: frozen again as the last act.</summary>
     public IReadOnlyList<CgroupFreezer> FrozenAtEnd => maker.FrozenAtEnd;
 
-    /// <summary>Makes the groups; there is no process yet. Firn goes out of the groups that an engine has put it into.</summary>
+    /// <summary>Makes the groups; there is no process yet.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="left">The groups that Firn was put into and has left: what the image does not place goes there.</param>
     /// <exception cref="CheckpointException">A group is there, or isn't, against what was asked for.</exception>
-    public static CgroupTree Prepare(RestoreContext context)
+    public static CgroupTree Prepare(RestoreContext context, Dictionary<string, string> left)
     {
-        var tree = new CgroupTree(context);
+        var tree = new CgroupTree(context, left);
         if (tree.image is not null)
         {
             tree.MoveRoots(tree.image);

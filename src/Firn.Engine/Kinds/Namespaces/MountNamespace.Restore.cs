@@ -3,6 +3,7 @@ using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
+using Firn.Linux.Abi;
 using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces;
@@ -23,7 +24,11 @@ internal sealed partial class MountNamespace
         MountPlan plan;
         try
         {
-            plan = MountPlan.Make(entries, context.Options.Root ?? "/", node => Outside(node.Entry, external));
+            plan = MountPlan.Make(
+                entries,
+                context.Options.Root ?? "/",
+                node => Outside(node.Entry, external),
+                context.OwnNamespace(CloneFlags.CLONE_NEWCGROUP) is not null);
         }
         catch (FormatException exception) when (exception is not ImageFormatException)
         {

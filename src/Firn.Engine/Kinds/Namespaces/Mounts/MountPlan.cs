@@ -14,6 +14,7 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 internal sealed class MountPlan
 {
     private readonly Func<MountNode, string?> outside;
+    private readonly bool hasOwnCgroups;
     private readonly string rootPath;
     private readonly IReadOnlyList<MountNode> nodes;
     private readonly Dictionary<MountNode, int> handles = [];
@@ -26,11 +27,12 @@ internal sealed class MountPlan
     private readonly List<string> missing = [];
     private int handleCount;
 
-    private MountPlan(IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside)
+    private MountPlan(IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups)
     {
         nodes = MountNode.Build(entries);
         this.rootPath = rootPath;
         this.outside = outside;
+        this.hasOwnCgroups = hasOwnCgroups;
     }
 
     /// <summary>How many handles there are.</summary>
@@ -58,10 +60,12 @@ internal sealed class MountPlan
     /// <param name="entries">Its mounts.</param>
     /// <param name="rootPath">Where the root lies outside.</param>
     /// <param name="outside">Where an external mount lies outside; null if that isn't known.</param>
+    /// <param name="hasOwnCgroups">Whether the tree has a cgroup namespace of its own.</param>
     /// <exception cref="FormatException">The mounts are no tree, or one can't be made.</exception>
-    public static MountPlan Make(IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside)
+    public static MountPlan Make(
+        IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups = false)
     {
-        var plan = new MountPlan(entries, rootPath, outside);
+        var plan = new MountPlan(entries, rootPath, outside, hasOwnCgroups);
         plan.Run();
         return plan;
     }
@@ -133,8 +137,11 @@ internal sealed class MountPlan
         MntEntry entry = node.Entry;
         bool isAnew = IsMadeAnew(nodes, node);
         string? path = node.Parent is null ? rootPath : node.IsExternal ? outside(node) : null;
+
+        // Engines name masked files, and the mounts of the container's own cgroups, as if they were the host's: they stay what they were.
         bool isMask = path == "/dev/null" && isAnew;
-        if (path is not null && !isMask)
+        bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || entry.Root != "/");
+        if (path is not null && !isMask && !isOwnCgroup)
         {
             // Something made of it would appear outside too, were it in a group from the start.
             int handle = NewHandle();

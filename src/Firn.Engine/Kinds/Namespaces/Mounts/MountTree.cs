@@ -25,6 +25,7 @@ internal sealed class MountTree : IDisposable
     private readonly List<(Slot Slot, string What)> queued = [];
     private readonly List<(int Index, Slot Slot)> terminals = [];
     private readonly List<MakeFileSystem> readOnly = [];
+    private CgroupRoots cgroups = null!;
 
     private MountTree(RestoreContext context, MountPlan plan)
     {
@@ -74,6 +75,7 @@ internal sealed class MountTree : IDisposable
     /// <exception cref="CheckpointException">A mount can't be made.</exception>
     public void Restore(Remote root)
     {
+        cgroups = new CgroupRoots(context, root.Tracee.Tid);
         RemoteBatch batch = root.Batch;
         Queue(batch, "the old tree", Sysno.mount, 0, batch.Text("/"), 0, (uint)(MountFlags.MS_REC | MountFlags.MS_SLAVE), 0);
         foreach (MountStep step in plan.Sources)
@@ -184,8 +186,11 @@ internal sealed class MountTree : IDisposable
                 break;
             case CopyTree copy:
                 const int Flags = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC | At.AT_EMPTY_PATH;
-                slots[copy.To] = Queue(
-                    batch, $"a bind mount of {copy.Path}", Sysno.open_tree, Handle(copy.From), batch.Text(copy.Path), Flags);
+                string path = plan.Sources.OfType<MakeFileSystem>().FirstOrDefault(make => make.Handle == copy.From) is
+                    { Type: "cgroup" or "cgroup2" } hierarchy
+                    ? cgroups.Find(hierarchy.Options, copy.Path)
+                    : copy.Path;
+                slots[copy.To] = Queue(batch, $"a bind mount of {path}", Sysno.open_tree, Handle(copy.From), batch.Text(path), Flags);
                 break;
             case OpenTerminals open:
                 QueueTerminals(batch, open);

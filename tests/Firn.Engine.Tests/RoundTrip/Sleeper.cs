@@ -1,6 +1,4 @@
-using Firn.Engine.Tests.RoundTrip;
-
-namespace Firn.Cli.Tests;
+namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>The simplest program there is.</summary>
 internal static class Sleeper
