@@ -142,7 +142,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
     {
         if (IsOnTmpfs())
         {
-            long size = runs.Where(run => run.IsPresent).Sum(run => (long)(run.End - run.Address));
+            long size = pages.Written().Sum(run => (long)run.Length);
             if (size > 0)
             {
                 pages.File.Check(Sys.Fallocate(pages.File.Number, 0, 0, size), 0);
