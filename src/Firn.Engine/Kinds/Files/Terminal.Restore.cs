@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -271,6 +272,13 @@ internal sealed partial class Terminal
         {
             if (ByIndex.TryGetValue(index, out Pair? pair))
             {
+                return pair;
+            }
+
+            if (MountNamespace.TakeTerminal(context, (int)index) is { } mounted)
+            {
+                Sys.TerminalLock(mounted.Number, false).OrThrow($"ioctl(master {index}, TIOCSPTLCK)");
+                ByIndex.Add(index, pair = new Pair(mounted));
                 return pair;
             }
 

@@ -46,6 +46,12 @@ internal sealed partial class MountNamespace
     /// <summary>A proc file system of the tree's own that can be written to, if its mount namespace was restored; Firn's descriptor.</summary>
     public static Fd? WritableProc(RestoreContext context) => context.Files.State.Get<Restored>().Tree?.Proc;
 
+    /// <summary>
+    /// Takes over the master of a terminal that had to be made for its slave to be mounted, as a container's console is; null for none.
+    /// </summary>
+    public static Fd? TakeTerminal(RestoreContext context, int index)
+        => context.Files.State.Get<Restored>().Tree is { } tree && tree.Terminals.Remove(index, out Fd? master) ? master : null;
+
     // Images of before 2.0 have the key as the root.
     private static string? Outside(MntEntry entry, ExternalMounts external)
     {
