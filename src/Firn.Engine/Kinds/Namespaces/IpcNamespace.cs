@@ -12,10 +12,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
-/// <summary>An ipc namespace: limits, and the objects of System V. ipc_namespaces(7), sysvipc(7).</summary>
+/// <summary>An ipc namespace: limits, objects of System V, and POSIX message queues. ipc_namespaces(7), sysvipc(7), mq_overview(7).</summary>
 /// <remarks>
-/// A thread that has entered it does all by plain calls; /proc/sys shows it its limits. The objects are <see cref="SystemVMemory"/>,
-/// <see cref="SystemVSemaphores"/> and <see cref="SystemVMessages"/>.
+/// A thread that has entered it does nearly all by plain calls; /proc/sys shows it its limits. The objects are <see cref="SystemVMemory"/>,
+/// <see cref="SystemVSemaphores"/>, <see cref="SystemVMessages"/> and <see cref="PosixQueues"/>.
 /// </remarks>
 internal sealed class IpcNamespace : NamespaceKind
 {
@@ -44,13 +44,16 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         using NamespaceVisit visit = own.Visit();
         SystemVMemory.Examine(context, own);
+        PosixQueues.Examine(context, own);
     }
 
     /// <inheritdoc/>
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
         using NamespaceVisit visit = own.Visit();
-        context.Images.Add(ImageKind.IpcVar, own.Id, ReadLimits());
+        IpcVarEntry limits = ReadLimits();
+        PosixQueues.Dump(context, own, limits);
+        context.Images.Add(ImageKind.IpcVar, own.Id, limits);
         SystemVMemory.Dump(context, own);
         SystemVSemaphores.Dump(context, own);
         SystemVMessages.Dump(context, own);
@@ -67,8 +70,12 @@ internal sealed class IpcNamespace : NamespaceKind
         foreach (IpcVarEntry limits in context.Images.All<IpcVarEntry>(ImageKind.IpcVar, own.Id))
         {
             // Of a namespace that a user namespace owns, the limits are its root's to set.
-            using BorrowedIdentity identity = BorrowedIdentity.Of(0, context.Images.Ids?.OuterUser(0) ?? 0);
-            WriteLimits(context, limits);
+            using (BorrowedIdentity.Of(0, context.Images.Ids?.OuterUser(0) ?? 0))
+            {
+                WriteLimits(context, limits);
+            }
+
+            PosixQueues.Restore(limits);
         }
 
         SystemVMemory.Restore(context, own);

@@ -103,6 +103,13 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             case TtyInfoEntry { HasUid: true } terminal:
                 (terminal.Uid, terminal.Gid) = (user(terminal.Uid), group(terminal.Gid));
                 break;
+            case IpcVarEntry limits:
+                foreach (PosixQueueEntry queue in limits.PosixQueues)
+                {
+                    (queue.Uid, queue.Gid) = (user(queue.Uid), group(queue.Gid));
+                }
+
+                break;
             case IpcShmEntry segment:
                 MapObject(segment.Desc, user, group);
                 break;
