@@ -54,6 +54,24 @@ static void *outlive(void *unused)
     exit(finish());
 }
 
+static volatile int other;
+
+static void *tell(void *unused)
+{
+    other = syscall(SYS_gettid);
+    idle(unused);
+    return NULL;
+}
+
+static int other_thread(void)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, tell, NULL);
+    while (!other)
+        usleep(1000);
+    return other;
+}
+
 static struct sockaddr_in loopback(void)
 {
     return (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -260,7 +278,7 @@ int main(int argc, char **argv)
     else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
     else if (!strcmp(kind, "pidfd-thread"))
-        OFFERED(syscall(SYS_pidfd_open, getpid(), O_EXCL));
+        OFFERED(syscall(SYS_pidfd_open, other_thread(), O_EXCL));
     else if (!strcmp(kind, "dead-leader")) {
         pthread_t thread;
         pthread_create(&thread, NULL, outlive, NULL);
