@@ -84,7 +84,8 @@ internal static class SystemVMemory
     /// <summary>Makes all segments.</summary>
     public static void Restore(RestoreContext context, RestoredNamespace own)
     {
-        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in context.Files.State.Get<Contents>().ById.Values)
+        Contents contents = context.Files.State.Get<Contents>();
+        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in contents.ById.Values)
         {
             IpcNamespace.ChooseNextId("shm", entry.Desc.Id);
             int flags = (int)(IpcFlags.IPC_CREAT | IpcFlags.IPC_EXCL) | (int)(entry.Desc.Mode & PermissionBits);
