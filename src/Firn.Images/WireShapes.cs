@@ -144,7 +144,9 @@ internal static class WireShapes
     internal static readonly WireShape IpcMsgEntry = new([1, 2, 3], (1, IpcDescEntry));
     internal static readonly WireShape IpcSemEntry = new([1, 2], (1, IpcDescEntry));
     internal static readonly WireShape IpcShmEntry = new([1, 2], (1, IpcDescEntry));
-    internal static readonly WireShape IpcVarEntry = new([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    internal static readonly WireShape PosixQueueMessage = new([1, 2]);
+    internal static readonly WireShape PosixQueueEntry = new([1, 2, 3, 4, 5, 6], (7, PosixQueueMessage));
+    internal static readonly WireShape IpcVarEntry = new([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], (1000, PosixQueueEntry));
     internal static readonly WireShape MacvlanLinkEntry = new([1]);
     internal static readonly WireShape MemfdInodeEntry = new([1, 2, 3, 4, 5, 6, 7]);
     internal static readonly WireShape AioRingEntry = new([1, 2, 3]);

@@ -95,4 +95,59 @@ public static unsafe partial class Sys
             return Kernel.Call(Sysno.msgsnd, id, (nint)pointer, data.Length, (nint)IpcFlags.IPC_NOWAIT);
         }
     }
+
+    /// <summary>mq_open(2) in the calling thread's ipc namespace.</summary>
+    /// <param name="name">Its name, with or without the slash.</param>
+    /// <param name="flags">O_*.</param>
+    /// <param name="mode">Permissions of a new one.</param>
+    /// <param name="attributes">The room of a new one.</param>
+    public static SysResult MqOpen(string name, OpenFlags flags, uint mode, in MqAttr attributes)
+    {
+        byte* text = stackalloc byte[PathMax];
+        fixed (MqAttr* pointer = &attributes)
+        {
+            // The system call wants it without; the slash is of libc's making.
+            return Terminate(name.TrimStart('/'), text)
+                ? Kernel.Call(Sysno.mq_open, (nint)text, (nint)flags, (nint)mode, (nint)pointer)
+                : TooLong;
+        }
+    }
+
+    /// <summary>mq_getattr(3).</summary>
+    public static SysResult MqGetAttributes(int queue, out MqAttr attributes)
+    {
+        fixed (MqAttr* pointer = &attributes)
+        {
+            *pointer = default;
+            return Kernel.Call(Sysno.mq_getsetattr, queue, 0, (nint)pointer);
+        }
+    }
+
+    /// <summary>mq_send(2).</summary>
+    public static SysResult MqSend(int queue, ReadOnlySpan<byte> data, uint priority)
+    {
+        fixed (byte* pointer = data)
+        {
+            return Kernel.Call(Sysno.mq_timedsend, queue, (nint)pointer, data.Length, (nint)priority, 0);
+        }
+    }
+
+    /// <summary>A file system of the calling thread's namespaces, mounted nowhere: fsopen(2), fsconfig(2), fsmount(2).</summary>
+    /// <param name="type">Its type, as in /proc/filesystems; it takes no option.</param>
+    /// <returns>A descriptor of its root.</returns>
+    public static SysResult MountDetached(string type)
+    {
+        const int CloseOnExec = 1;
+        const int Create = 6;
+        byte* text = stackalloc byte[PathMax];
+        SysResult context = Terminate(type, text) ? Kernel.Call(Sysno.fsopen, (nint)text, CloseOnExec) : TooLong;
+        if (context.IsError)
+        {
+            return context;
+        }
+
+        using var fd = new Fd(context.Int32);
+        SysResult made = Kernel.Call(Sysno.fsconfig, fd.Number, Create, 0, 0, 0);
+        return made.IsError ? made : Kernel.Call(Sysno.fsmount, fd.Number, CloseOnExec, 0);
+    }
 }

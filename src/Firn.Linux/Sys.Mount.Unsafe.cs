@@ -6,7 +6,7 @@ namespace Firn.Linux;
 // with each pointer.
 public static unsafe partial class Sys
 {
-    /// <summary>open_tree(2): a descriptor of what is mounted at a path, or with OPEN_TREE_CLONE of a copy that is mounted nowhere.</summary>
+    /// <summary>open_tree(2): a descriptor of the mount at a path, or with OPEN_TREE_CLONE of a copy that is mounted nowhere.</summary>
     public static SysResult OpenTree(int directory, string path, int flags)
     {
         byte* text = stackalloc byte[PathMax];

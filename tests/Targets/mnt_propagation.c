@@ -1,5 +1,5 @@
-// Peer groups, slaves, a slave that shares with others, unbindable; mounts over mounts, one of them with content that nothing shows any more;
-// bind mounts of a part of a tmpfs and of a file in it, also where neither shows what the other does.
+// Peer groups, slaves, a slave that shares with others, unbindable; mounts over mounts, one of them with content that nothing shows any
+// more; bind mounts of a part of a tmpfs and of a file in it, also where neither shows what the other does.
 #include "mounts.h"
 
 static char before[65536];

@@ -16,28 +16,11 @@ internal static class MemoryDump
     private const int CriuAuxvWords = 44;
 
     /// <summary>
-    /// Reads VmFlags while the task still runs; <see cref="Collect"/> then need not, if the mappings are the same. Null if the process is
-    /// gone.
-    /// </summary>
-    public static MemoryAdvices? ReadAdvice(int pid)
-    {
-        try
-        {
-            return MemoryAdvices.Read(pid, Maps.Read(pid));
-        }
-        catch (LinuxException exception) when (exception.Errno is Errno.ENOENT or Errno.ESRCH)
-        {
-            return null;
-        }
-    }
-
-    /// <summary>
     /// Describes all mappings, of all tasks, in their <see cref="DumpedTask.Mm"/>; makes mapped files and shared objects known; says what
     /// can't be saved. Nothing is written and nothing changed.
     /// </summary>
     /// <param name="context">The dump.</param>
-    /// <param name="advices">What <see cref="ReadAdvice"/> gave for some processes, by pid.</param>
-    public static void Collect(DumpContext context, IReadOnlyDictionary<int, MemoryAdvices>? advices = null)
+    public static void Collect(DumpContext context)
     {
         (uint major, uint minor) = SharedObjects.Device();
         var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
@@ -46,7 +29,7 @@ internal static class MemoryDump
             if (!task.IsZombie)
             {
                 RefuseSharedSpace(context, task);
-                CollectTask(context, task, classifier, advices?.GetValueOrDefault(task.Pid));
+                CollectTask(context, task, classifier);
             }
         }
 
@@ -181,9 +164,9 @@ internal static class MemoryDump
         }
     }
 
-    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier, MemoryAdvices? early)
+    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier)
     {
-        MemoryAdvices advices = early?.AreOf(task.Mappings) == true ? early : MemoryAdvices.Read(task.Pid, task.Mappings);
+        MemoryAdvices advices = MemoryAdvices.Read(task.Pid);
         FillLandmarks(task);
         foreach (Mapping mapping in task.Mappings)
         {

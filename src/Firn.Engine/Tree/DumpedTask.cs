@@ -40,8 +40,8 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>/proc/PID/status, read while frozen.</summary>
     public ProcStatus Status { get; set; } = null!;
 
-    /// <summary>Its namespaces, read when first asked for.</summary>
-    public NamespaceIds Namespaces => namespaces ??= NamespaceIds.Read(Pid);
+    /// <summary>Its namespaces, read when first asked for; of a thread that lives, where the first one has exited.</summary>
+    public NamespaceIds Namespaces => namespaces ??= NamespaceIds.Read(Threads.Count > 0 ? Threads[0].Tid : Pid);
 
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
     public bool IsZombie => Stat?.State == TaskState.Zombie;

@@ -182,3 +182,25 @@ public struct Msqid64Ds
     private readonly ulong __unused4;
     private readonly ulong __unused5;
 }
+
+/// <summary>struct mq_attr.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct MqAttr
+{
+    /// <summary>O_NONBLOCK, of a descriptor.</summary>
+    public long mq_flags;
+
+    /// <summary>Messages that it may hold.</summary>
+    public long mq_maxmsg;
+
+    /// <summary>The size of the largest message.</summary>
+    public long mq_msgsize;
+
+    /// <summary>Messages in it.</summary>
+    public long mq_curmsgs;
+
+    private readonly long __reserved0;
+    private readonly long __reserved1;
+    private readonly long __reserved2;
+    private readonly long __reserved3;
+}

@@ -139,7 +139,10 @@ public sealed class MountPlanTests
     [InlineData("1 0 8:1 / / rw - ext4 d rw", "2 3 8:1 / /a rw - ext4 d rw", "3 2 8:1 / /a rw - ext4 d rw")]
     [InlineData("1 0 8:1 / / rw - ext4 d rw", "2 1 8:1 / /a rw - ext4 d rw", "3 2 8:1 / /b rw - ext4 d rw")]
     [InlineData("1 0 8:1 / / rw - ext4 d rw", "1 0 8:1 / /a rw - ext4 d rw")]
-    [InlineData("1 0 8:1 / / rw - ext4 d rw", "2 1 0:2 / /a rw shared:1 master:2 - tmpfs d rw", "3 1 0:2 / /b rw shared:2 master:1 - tmpfs d rw")]
+    [InlineData(
+        "1 0 8:1 / / rw - ext4 d rw",
+        "2 1 0:2 / /a rw shared:1 master:2 - tmpfs d rw",
+        "3 1 0:2 / /b rw shared:2 master:1 - tmpfs d rw")]
     public void What_is_no_tree_is_damaged(params string[] mounts) => Assert.Throws<FormatException>(() => Plan(mounts));
 
     [Fact]
@@ -170,7 +173,8 @@ public sealed class MountPlanTests
     [Fact]
     public void Options_of_the_file_system_are_parted_from_flags_of_all()
     {
-        Assert.Equal(MountFlags.MS_RDONLY | MountFlags.MS_LAZYTIME, MountText.FlagsOfFileSystem("ro,lazytime,size=4k,x=a\\054b", out string own));
+        MountFlags flags = MountText.FlagsOfFileSystem("ro,lazytime,size=4k,x=a\\054b", out string own);
+        Assert.Equal(MountFlags.MS_RDONLY | MountFlags.MS_LAZYTIME, flags);
         Assert.Equal("size=4k,x=a\\054b", own);
         Assert.Equal([("size", "4k"), ("x", "a,b")], MountText.Split(own));
     }

@@ -31,7 +31,9 @@ internal sealed class CgroupTree
         this.left = left;
         mode = context.Options.ManageCgroups == CgroupMode.Default ? CgroupMode.Soft : context.Options.ManageCgroups;
         outerSet = context.Images.One<InventoryEntry>(ImageKind.Inventory).RootCgSet;
-        image = mode == CgroupMode.Ignore ? null : context.Images.All<CgroupEntry>(ImageKind.Cgroup).FirstOrDefault();
+
+        // A copy: paths are moved in it, and mounts have to know where they were.
+        image = mode == CgroupMode.Ignore ? null : context.Images.All<CgroupEntry>(ImageKind.Cgroup).FirstOrDefault()?.Clone();
         hierarchies = image is null && left.Count == 0
             ? []
             : CgroupDirectories.Hierarchies(context.Options.CgroupYard, CgroupMembership.Read("self"));

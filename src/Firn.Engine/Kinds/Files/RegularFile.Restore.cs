@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -25,6 +26,11 @@ internal sealed partial class RegularFile
         if (context.Options.InheritFd.TryGetValue(file.Name.TrimStart('/'), out int inherited))
         {
             return new Fd(Sys.Fcntl(inherited, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow($"fcntl({inherited}, F_DUPFD_CLOEXEC)").Int32);
+        }
+
+        if (file.PosixQueue)
+        {
+            return PosixQueues.OpenFile(file);
         }
 
         Fd fd = OpenPath(context, file, (OpenFlags)file.Flags);

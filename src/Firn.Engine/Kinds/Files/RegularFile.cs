@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Sharing;
 using Firn.Images;
@@ -34,7 +35,15 @@ internal sealed partial class RegularFile : FileKind
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)
     {
-        ExamineName(context, file);
+        if (FileName.Of(context, file).State != NameState.Good && PosixQueues.IsQueue(file))
+        {
+            PosixQueues.ExamineFile(context, file);
+        }
+        else
+        {
+            ExamineName(context, file);
+        }
+
         FileOwner.Examine(context, file);
     }
 
@@ -70,7 +79,10 @@ internal sealed partial class RegularFile : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Dump(DumpContext context, OpenFile file, FileEntry entry) => entry.Reg = DumpPath(context, file, file.Id);
+    public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
+        => entry.Reg = FileName.Of(context, file).State != NameState.Good && PosixQueues.IsQueue(file)
+            ? PosixQueues.DumpFile(context, file)
+            : DumpPath(context, file, file.Id);
 
     /// <summary>The entry of a path, also for kinds that have one beside their own.</summary>
     /// <param name="context">The dump.</param>

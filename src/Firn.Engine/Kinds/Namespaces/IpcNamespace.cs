@@ -12,10 +12,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
-/// <summary>An ipc namespace: limits, and the objects of System V. ipc_namespaces(7), sysvipc(7).</summary>
+/// <summary>An ipc namespace: limits, objects of System V, POSIX message queues. ipc_namespaces(7), sysvipc(7), mq_overview(7).</summary>
 /// <remarks>
-/// A thread that has entered it does all by plain calls; /proc/sys shows it its limits. The objects are <see cref="SystemVMemory"/>,
-/// <see cref="SystemVSemaphores"/> and <see cref="SystemVMessages"/>.
+/// A thread that has entered it does nearly all by plain calls; /proc/sys shows it its limits. The objects are <see cref="SystemVMemory"/>,
+/// <see cref="SystemVSemaphores"/>, <see cref="SystemVMessages"/> and <see cref="PosixQueues"/>.
 /// </remarks>
 internal sealed class IpcNamespace : NamespaceKind
 {
@@ -44,13 +44,16 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         using NamespaceVisit visit = own.Visit();
         SystemVMemory.Examine(context, own);
+        PosixQueues.Examine(context, own);
     }
 
     /// <inheritdoc/>
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
         using NamespaceVisit visit = own.Visit();
-        context.Images.Add(ImageKind.IpcVar, own.Id, ReadLimits());
+        IpcVarEntry limits = ReadLimits();
+        PosixQueues.Dump(context, own, limits);
+        context.Images.Add(ImageKind.IpcVar, own.Id, limits);
         SystemVMemory.Dump(context, own);
         SystemVSemaphores.Dump(context, own);
         SystemVMessages.Dump(context, own);
@@ -67,8 +70,12 @@ internal sealed class IpcNamespace : NamespaceKind
         foreach (IpcVarEntry limits in context.Images.All<IpcVarEntry>(ImageKind.IpcVar, own.Id))
         {
             // Of a namespace that a user namespace owns, the limits are its root's to set.
-            using BorrowedIdentity identity = BorrowedIdentity.Of(0, context.Images.Ids?.OuterUser(0) ?? 0);
-            WriteLimits(context, limits);
+            using (BorrowedIdentity.Of(0, context.Images.Ids?.OuterUser(0) ?? 0))
+            {
+                WriteLimits(context, limits);
+            }
+
+            PosixQueues.Restore(limits);
         }
 
         SystemVMemory.Restore(context, own);
@@ -111,7 +118,10 @@ internal sealed class IpcNamespace : NamespaceKind
         int id = made.OrThrow($"{what} of key 0x{wanted.Key:x}").Int32;
         return id == (int)wanted.Id
             ? id
-            : throw new CheckpointException($"{what} {wanted.Id} got the id {id}; the image set names an id that can't be") { Phase = "namespaces" };
+            : throw new CheckpointException($"{what} {wanted.Id} got the id {id}; the image set names an id that can't be")
+            {
+                Phase = "namespaces",
+            };
     }
 
     private static IpcVarEntry ReadLimits()
@@ -165,7 +175,8 @@ internal sealed class IpcNamespace : NamespaceKind
     }
 
     // Each that differs: a limit that the kernel doesn't allow any more is no reason to fail, so long as it was the default.
-    private static void Write(RestoreContext context, string path, ulong value) => Write(context, path, value.ToString(CultureInfo.InvariantCulture));
+    private static void Write(RestoreContext context, string path, ulong value)
+        => Write(context, path, value.ToString(CultureInfo.InvariantCulture));
 
     private static void Write(RestoreContext context, string path, string value)
     {

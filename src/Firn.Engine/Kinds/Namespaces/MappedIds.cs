@@ -21,7 +21,7 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
     /// <summary>The group as Firn sees it.</summary>
     public uint OuterGroup(uint inner) => groups.ToOuter(inner);
 
-    /// <summary>At the end of a dump: all that was read from outside becomes what it is inside. Nothing to do without a namespace.</summary>
+    /// <summary>At the end of a dump: what was read from outside becomes what it is inside. Nothing to do without a namespace.</summary>
     public static void MapDump(DumpContext context)
     {
         DumpedNamespace own = context.Namespace(CloneFlags.CLONE_NEWUSER);
@@ -102,6 +102,13 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
                 break;
             case TtyInfoEntry { HasUid: true } terminal:
                 (terminal.Uid, terminal.Gid) = (user(terminal.Uid), group(terminal.Gid));
+                break;
+            case IpcVarEntry limits:
+                foreach (PosixQueueEntry queue in limits.PosixQueues)
+                {
+                    (queue.Uid, queue.Gid) = (user(queue.Uid), group(queue.Gid));
+                }
+
                 break;
             case IpcShmEntry segment:
                 MapObject(segment.Desc, user, group);

@@ -43,7 +43,7 @@ internal sealed partial class MountNamespace
     public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
         => context.Files.State.Get<Restored>().Tree?.Restore(root);
 
-    /// <summary>A proc file system of the tree's own that can be written to, if its mount namespace was restored; Firn's descriptor.</summary>
+    /// <summary>A proc file system of the tree's own that can be written to, if its mount namespace was restored.</summary>
     public static Fd? WritableProc(RestoreContext context) => context.Files.State.Get<Restored>().Tree?.Proc;
 
     /// <summary>

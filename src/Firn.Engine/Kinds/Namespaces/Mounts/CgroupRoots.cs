@@ -36,7 +36,9 @@ internal sealed class CgroupRoots
         string[] words = Words(options);
         foreach ((string[] controllers, string before, string now) in moved)
         {
-            bool isOf = controllers.Length > 0 ? controllers.All(words.Contains) : !words.Any(word => moved.Exists(one => one.Controllers.Contains(word)));
+            bool isOf = controllers.Length > 0
+                ? controllers.All(words.Contains)
+                : !words.Any(word => moved.Exists(one => one.Controllers.Contains(word)));
             if (isOf && PathText.Below("/" + path, before) is { } below)
             {
                 return $"{now.Trim('/')}/{below}".Trim('/');

@@ -1,6 +1,6 @@
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
 
-/// <summary>Which mounts are somebody else's business: `--external mnt[…]:…`, which `--ext-mount-map` and the RPC's ext_mnt become.</summary>
+/// <summary>Which mounts are somebody else's business: `--external mnt[…]:…`, and what becomes that.</summary>
 /// <remarks>
 /// At the dump <c>mnt[MOUNTPOINT]:KEY</c> gives a mount a key, at the restore <c>mnt[KEY]:PATH</c> says where what has the key lies.
 /// <c>mnt[]</c> means all that could not be made otherwise: they are found by themselves. Its letters: <c>s</c> allows mounts that are

@@ -70,7 +70,7 @@ internal sealed class MountPlan
         return plan;
     }
 
-    /// <summary>The mounts that could be made by no one: neither external, nor of a file system that is made anew or is there anyway.</summary>
+    /// <summary>The mounts that no one could make: neither external, nor of a file system that is made anew or is there anyway.</summary>
     /// <exception cref="FormatException">The mounts are no tree.</exception>
     public static IReadOnlyList<MountNode> FindUnmakeable(IEnumerable<MntEntry> entries)
     {
@@ -94,7 +94,8 @@ internal sealed class MountPlan
         return FileSystems.Treat(node.Type) switch
         {
             Treatment.Outside => false,
-            Treatment.Content => nodes.Any(other => other.Entry.RootDev == node.Entry.RootDev && !other.IsExternal && other.Entry.Root == "/"),
+            Treatment.Content => nodes.Any(
+                other => other.Entry.RootDev == node.Entry.RootDev && !other.IsExternal && other.Entry.Root == "/"),
             _ => true,
         };
     }
@@ -270,8 +271,8 @@ internal sealed class MountPlan
         }
     }
 
-    // A mount can join only a group by one that shows at least as much (fs/namespace.c, do_set_group()). Where none of the group's own shows
-    // enough for all that are to join it, or to be its slaves, a copy of the whole file system leads it, mounted nowhere.
+    // A mount can join a group only by one that shows at least as much (fs/namespace.c, do_set_group()). Where none of the group's own
+    // shows enough for all that are to join it, or to be its slaves, a copy of the whole file system leads it, mounted nowhere.
     private int Leader(MountNode first)
     {
         uint group = first.Entry.SharedId;

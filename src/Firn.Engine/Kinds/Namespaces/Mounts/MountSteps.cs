@@ -15,8 +15,8 @@ internal abstract record MountStep;
 /// <param name="Device">The number by which the images know it.</param>
 /// <param name="MountIds">The mounts of it, by their ids in the images.</param>
 internal sealed record MakeFileSystem(
-    int Handle, string Type, string Source, string Options, MountFlags Flags, MountAttributes Attributes, uint Device, IReadOnlyList<uint> MountIds)
-    : MountStep;
+    int Handle, string Type, string Source, string Options, MountFlags Flags, MountAttributes Attributes, uint Device,
+    IReadOnlyList<uint> MountIds) : MountStep;
 
 /// <summary>Takes what lies outside.</summary>
 /// <param name="Handle">Its handle.</param>

@@ -2,7 +2,6 @@ using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using Firn.Linux.Procfs;
 using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
@@ -12,11 +11,8 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 /// The task makes the file systems, so that they belong to its namespaces; Firn opens what lies outside. open_tree(2), fsopen(2),
 /// fsmount(2), move_mount(2), mount_setattr(2), pivot_root(2). To copy what is mounted nowhere takes Linux 6.15.
 /// </remarks>
-internal sealed class MountTree : IDisposable
+internal sealed partial class MountTree : IDisposable
 {
-    private const int MostBytesOfStep = 3 * 4096;
-    private const int MostCallsOfStep = 40;
-
     private readonly RestoreContext context;
     private readonly MountPlan plan;
     private readonly int[] numbers;
@@ -36,7 +32,9 @@ internal sealed class MountTree : IDisposable
         Array.Fill(numbers, -1);
     }
 
-    /// <summary>A proc file system of the tree's pid namespace that can be written to, whatever its mounts allow. Known after the restore.</summary>
+    /// <summary>
+    /// A proc file system of the tree's pid namespace that can be written to, whatever its mounts allow. Known after the restore.
+    /// </summary>
     public Fd? Proc { get; private set; }
 
     /// <summary>Masters of terminals that had to be opened for their slaves to be mounted, by index.</summary>
@@ -156,8 +154,8 @@ internal sealed class MountTree : IDisposable
                 _ => ($"mount {step.MountPoint}, external,", "another path with --external mnt[KEY]:PATH"),
             };
             throw new CheckpointException(
-                $"{what} is to be {path}, which can't be opened: {opened.Errno} ({ErrnoText.Describe(opened.Errno)}); put it there, or name "
-                    + option)
+                $"{what} is to be {path}, which can't be opened: {opened.Errno} ({ErrnoText.Describe(opened.Errno)}); put it there, or "
+                    + $"name {option}")
             { Phase = "prepare", Errno = opened.Errno };
         }
 
@@ -169,203 +167,6 @@ internal sealed class MountTree : IDisposable
             MountAttr attributes = new() { propagation = (ulong)propagation };
             Sys.MountSetAttr(tree.Number, attributes).OrThrow($"mount_setattr({path}, {propagation})");
         }
-    }
-
-    private void QueueStep(RemoteBatch batch, MountStep step)
-    {
-        int more = step is OpenTerminals { Index: int index } ? 2 * index : 0;
-        if (!batch.HasRoom(MostCallsOfStep + more, MostBytesOfStep + (16 * more)))
-        {
-            Run(batch);
-        }
-
-        switch (step)
-        {
-            case MakeFileSystem make:
-                QueueFileSystem(batch, make);
-                break;
-            case CopyTree copy:
-                const int Flags = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC | At.AT_EMPTY_PATH;
-                string path = plan.Sources.OfType<MakeFileSystem>().FirstOrDefault(make => make.Handle == copy.From) is
-                    { Type: "cgroup" or "cgroup2" } hierarchy
-                    ? cgroups.Find(hierarchy.Options, copy.Path)
-                    : copy.Path;
-                slots[copy.To] = Queue(batch, $"a bind mount of {path}", Sysno.open_tree, Handle(copy.From), batch.Text(path), Flags);
-                break;
-            case OpenTerminals open:
-                QueueTerminals(batch, open);
-                break;
-            case SetAttributes set:
-                QueueAttributes(
-                    batch,
-                    set.Mount,
-                    new MountAttr { attr_set = (ulong)set.Attributes, attr_clr = (ulong)MountText.AllAttributes },
-                    $"attributes {set.Attributes}");
-                break;
-            case Attach attach:
-                Queue(
-                    batch,
-                    $"a mount at {attach.Path} of its parent",
-                    Sysno.move_mount,
-                    Handle(attach.Mount),
-                    batch.Text(string.Empty),
-                    Handle(attach.Parent),
-                    batch.Text(attach.Path),
-                    MountCall.MOVE_MOUNT_F_EMPTY_PATH | (attach.Path.Length == 0 ? MountCall.MOVE_MOUNT_T_EMPTY_PATH : 0));
-                break;
-            case MountRoot mount:
-                Queue(
-                    batch,
-                    "the root",
-                    Sysno.move_mount,
-                    Handle(mount.Mount),
-                    batch.Text(string.Empty),
-                    At.AT_FDCWD,
-                    batch.Text("/"),
-                    MountCall.MOVE_MOUNT_F_EMPTY_PATH);
-                break;
-            case EnterRoot enter:
-                QueueRoot(batch, enter.Mount);
-                break;
-            case JoinGroup join:
-                const int Join = MountCall.MOVE_MOUNT_SET_GROUP | MountCall.MOVE_MOUNT_F_EMPTY_PATH | MountCall.MOVE_MOUNT_T_EMPTY_PATH;
-                RemoteBuffer empty = batch.Text(string.Empty);
-                if (join.MayFail)
-                {
-                    batch.Try(Sysno.move_mount, Handle(join.From), empty, Handle(join.Mount), empty, Join);
-                }
-                else
-                {
-                    Queue(batch, "a peer group", Sysno.move_mount, Handle(join.From), empty, Handle(join.Mount), empty, Join);
-                }
-
-                break;
-            case SetPropagation propagate:
-                QueueAttributes(
-                    batch, propagate.Mount, new MountAttr { propagation = (ulong)propagate.Propagation }, $"{propagate.Propagation}");
-                break;
-        }
-    }
-
-    private void QueueFileSystem(RemoteBatch batch, MakeFileSystem make)
-    {
-        string what = $"a file system of type {make.Type}";
-        Slot fs = Queue(batch, what, Sysno.fsopen, batch.Text(make.Type), MountCall.FSOPEN_CLOEXEC);
-        if (make.Source.Length > 0)
-        {
-            Configure(batch, what, fs, FsConfigCommand.FSCONFIG_SET_STRING, "source", make.Source);
-        }
-
-        // What is in it comes first; then nothing more may be written.
-        MountFlags flags = make.Flags;
-        if (FileSystems.Treat(make.Type) == Treatment.Content && (flags & MountFlags.MS_RDONLY) != 0)
-        {
-            flags &= ~MountFlags.MS_RDONLY;
-            readOnly.Add(make);
-        }
-
-        foreach (string word in MountText.WordsOfFileSystem(flags))
-        {
-            Configure(batch, $"{what} with option {word}", fs, FsConfigCommand.FSCONFIG_SET_FLAG, word, null);
-        }
-
-        foreach ((string key, string? value) in MountText.Split(OptionsOf(make)))
-        {
-            Configure(
-                batch,
-                $"{what} with option {key}{(value is null ? string.Empty : "=" + value)}",
-                fs,
-                value is null ? FsConfigCommand.FSCONFIG_SET_FLAG : FsConfigCommand.FSCONFIG_SET_STRING,
-                key,
-                value);
-        }
-
-        Queue(batch, what, Sysno.fsconfig, fs, (int)FsConfigCommand.FSCONFIG_CMD_CREATE, 0, 0, 0);
-        slots[make.Handle] = Queue(batch, what, Sysno.fsmount, fs, MountCall.FSMOUNT_CLOEXEC, (ulong)make.Attributes);
-        Queue(batch, what, Sysno.close, fs);
-    }
-
-    // Some options would change what all others see too; some only the first mount of all may give.
-    private string OptionsOf(MakeFileSystem make)
-    {
-        switch (make.Type)
-        {
-            case "devpts":
-                return string.Join(',', make.Options.Split(',').Where(word => word != "newinstance"));
-            case "cgroup":
-                return string.Join(',', make.Options.Split(',').Where(word => !word.StartsWith("release_agent=", StringComparison.Ordinal)));
-            case "cgroup2":
-                MountEntry? here = context.OwnNamespace(CloneFlags.CLONE_NEWCGROUP) is null
-                    ? MountInfo.Read(Sys.GetPid()).Find(mount => mount.FileSystemType == "cgroup2")
-                    : null;
-                _ = MountText.FlagsOfFileSystem(here?.SuperOptions ?? string.Empty, out string ofType);
-                return ofType;
-            default:
-                return FileSystems.Treat(make.Type) == Treatment.FreshForHost ? string.Empty : make.Options;
-        }
-    }
-
-    private void Configure(RemoteBatch batch, string what, Slot fs, FsConfigCommand command, string key, string? value)
-        => Queue(batch, what, Sysno.fsconfig, fs, (int)command, batch.Text(key), value is null ? 0 : batch.Text(value), 0);
-
-    // The lowest free index is the next one's: those below are opened too, and closed again.
-    private void QueueTerminals(RemoteBatch batch, OpenTerminals open)
-    {
-        List<Slot> opened = [];
-        for (int i = 0; i <= open.Index; i++)
-        {
-            opened.Add(Queue(
-                batch,
-                $"terminal {i}",
-                Sysno.openat,
-                Handle(open.DevPts),
-                batch.Text("ptmx"),
-                (int)(OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC)));
-        }
-
-        foreach (Slot slot in opened.SkipLast(1))
-        {
-            batch.Call(Sysno.close, slot);
-        }
-
-        terminals.Add((open.Index, opened[^1]));
-    }
-
-    private void QueueReadOnly(RemoteBatch batch, MakeFileSystem make)
-    {
-        string what = $"a file system of type {make.Type}, read-only";
-        Slot fs = Queue(
-            batch,
-            what,
-            Sysno.fspick,
-            Handle(make.Handle),
-            batch.Text(string.Empty),
-            MountCall.FSPICK_CLOEXEC | MountCall.FSPICK_EMPTY_PATH);
-        Configure(batch, what, fs, FsConfigCommand.FSCONFIG_SET_FLAG, "ro", null);
-        Queue(batch, what, Sysno.fsconfig, fs, (int)FsConfigCommand.FSCONFIG_CMD_RECONFIGURE, 0, 0, 0);
-        Queue(batch, what, Sysno.close, fs);
-    }
-
-    private void QueueAttributes(RemoteBatch batch, int mount, in MountAttr attributes, string what)
-        => Queue(
-            batch,
-            what,
-            Sysno.mount_setattr,
-            Handle(mount),
-            batch.Text(string.Empty),
-            At.AT_EMPTY_PATH,
-            batch.Data(attributes),
-            System.Runtime.CompilerServices.Unsafe.SizeOf<MountAttr>());
-
-    // Both are exchanged by pivot_root(2) with the same directory twice, and the old one, on top now, is taken off.
-    private void QueueRoot(RemoteBatch batch, int mount)
-    {
-        const string What = "the root";
-        RemoteBuffer dot = batch.Text(".");
-        Queue(batch, What, Sysno.fchdir, Handle(mount));
-        Queue(batch, What, Sysno.pivot_root, dot, dot);
-        Queue(batch, What, Sysno.umount2, dot, MountCall.MNT_DETACH);
-        Queue(batch, What, Sysno.chdir, batch.Text("/"));
     }
 
     private Slot Queue(
@@ -413,7 +214,8 @@ internal sealed class MountTree : IDisposable
             return null;
         }
 
-        IEnumerable<string> names = [ImageKind.TmpfsDev.FileName(make.Device), .. make.MountIds.Select(id => ImageKind.TmpfsImg.FileName(id))];
+        IEnumerable<string> names =
+            [ImageKind.TmpfsDev.FileName(make.Device), .. make.MountIds.Select(id => ImageKind.TmpfsImg.FileName(id))];
         return names.FirstOrDefault(name => File.Exists(Path.Combine(context.Images.Directory, name)));
     }
 

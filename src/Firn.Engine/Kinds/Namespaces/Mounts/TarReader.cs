@@ -250,7 +250,8 @@ internal sealed class TarReader(Stream stream, string name)
         {
             ReadOnlySpan<byte> record = records.AsSpan(at);
             int space = record.IndexOf((byte)' ');
-            int length = space > 0 && int.TryParse(record[..space], NumberStyles.None, CultureInfo.InvariantCulture, out int parsed) ? parsed : 0;
+            int length = 0;
+            _ = space > 0 && int.TryParse(record[..space], NumberStyles.None, CultureInfo.InvariantCulture, out length);
             int equals = length > space && length <= record.Length ? record[..length].IndexOf((byte)'=') : -1;
             if (equals < space)
             {

@@ -21,7 +21,7 @@ internal sealed class TarWriter(Stream stream) : IDisposable
     private readonly byte[] header = new byte[Block];
     private long written;
 
-    /// <summary>Begins a member. What follows is its data, of exactly as many bytes as its ranges have, then <see cref="EndData"/>.</summary>
+    /// <summary>Begins a member. What follows is its data, as many bytes as its ranges have, then <see cref="EndData"/>.</summary>
     public void Begin(TarEntry entry)
     {
         WriteExtended(entry);
