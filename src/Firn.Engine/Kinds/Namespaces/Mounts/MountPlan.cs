@@ -141,7 +141,7 @@ internal sealed class MountPlan
         string? path = node.Parent is null ? rootPath : node.IsExternal ? outside(node) : null;
 
         // Engines name masked files, and the mounts of the container's own cgroups, as if they were the host's: they stay what they were.
-        bool isMask = path == "/dev/null" && isAnew;
+        bool isMask = path == "/dev/null" && isAnew && FileSystems.Treat(node.Type) == Treatment.Content;
         bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || entry.Root != "/");
         if (path is not null && !isMask && !isOwnCgroup)
         {
