@@ -111,10 +111,7 @@ internal sealed class FewPages
             }
         }
 
-        if (size > 0)
-        {
-            pages.File.Check(Sys.Pwrite(pages.File.Number, written, 0), size);
-        }
+        pages.File.Write(written, 0);
     }
 
     private ReadOnlySpan<byte> Page(ulong address)

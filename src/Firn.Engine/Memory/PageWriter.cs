@@ -314,7 +314,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
                 Span<byte> chunk = buffer.AsSpan(0, (int)Math.Min(CopyChunk, piece.Length - done));
                 int read = Sys.Pread(
                     memory.Number, chunk, (long)(piece.Address + done)).OrThrow($"pread({path}, 0x{piece.Address + done:x})").Int32;
-                pages.File.Check(Sys.Pwrite(pages.File.Number, chunk[..read], (long)(piece.Offset + done)), read);
+                pages.File.Write(chunk[..read], (long)(piece.Offset + done));
                 if (read == 0)
                 {
                     throw new CheckpointException($"{path}: ends at 0x{piece.Address + done:x}") { Phase = "dump", Pid = Task.Pid };

@@ -68,6 +68,23 @@ internal sealed class PagesFile : IDisposable
         }
     }
 
+    /// <summary>Writes all of something.</summary>
+    /// <exception cref="CheckpointException">It can't be written. A write that is cut short is tried on, so that it says why.</exception>
+    public void Write(ReadOnlySpan<byte> bytes, long offset)
+    {
+        while (bytes.Length > 0)
+        {
+            SysResult written = Sys.Pwrite(fd.Number, bytes, offset);
+            if (written.IsError)
+            {
+                throw Failure(written.Errno);
+            }
+
+            bytes = bytes[written.Int32..];
+            offset += written.Int32;
+        }
+    }
+
     /// <summary>The exception for a write that failed.</summary>
     public CheckpointException Failure(Errno errno) => new(
         $"{Path}: {errno} ({ErrnoText.Describe(errno)}); make room or choose another images directory")

@@ -4,8 +4,10 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Restoring;
 
-/// <summary>What a tree gets that had no pid namespace, and is restored into a new one: that, and mounts with a /proc that shows it.</summary>
-/// <remarks>As `unshare --pid --fork --mount-proc` makes them. All other mounts are Firn's, and follow what is mounted later there.</remarks>
+/// <summary>What a tree gets that had no pid namespace, and is restored into a new one: that, and a /proc that shows it.</summary>
+/// <remarks>
+/// As `unshare --pid --fork --mount-proc` makes them. All other mounts are Firn's, and follow what is mounted later there.
+/// </remarks>
 internal static class AddedNamespaces
 {
     // MS_* of sys/mount.h.

@@ -25,7 +25,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     /// <summary>The memory shared with all tasks.</summary>
     public Scratch Scratch => scratch;
 
-    /// <summary>The first task: the root, or the init that Firn adds before it. The namespaces are made with it, and filled by it.</summary>
+    /// <summary>The first task: the root, or the init that Firn adds before it. Namespaces are made with it and filled by it.</summary>
     public Remote First => init?.Remote ?? context.Tasks[0].Leader.Remote;
 
     /// <summary>Makes the first task, empty.</summary>

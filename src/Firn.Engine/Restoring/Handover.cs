@@ -69,7 +69,8 @@ internal sealed class Handover : IDisposable
         fields[5] = (ulong)ControlMessages.Space(numbers.Length * sizeof(int));
         batch.Call(Sysno.recvmsg, root.Number, header, (int)(MessageFlags.MSG_CMSG_CLOEXEC | MessageFlags.MSG_DONTWAIT));
 
-        // They come at the lowest free numbers: below the region, since there is nothing else yet. A word is more than an int: the kernel takes the lower half.
+        // They come at the lowest free numbers: below the region, since there is nothing else yet. A word is more than an int: the kernel
+        // takes the lower half.
         for (int i = 0; i < numbers.Length; i++)
         {
             RemoteArgument received = RemoteArgument.At(control.Address + ControlHeaderSize + (ulong)(i * sizeof(int)));

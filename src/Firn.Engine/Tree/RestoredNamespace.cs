@@ -16,7 +16,8 @@ internal sealed class RestoredNamespace
     public bool IsAdded { get; init; }
 
     /// <summary>
-    /// The namespace, if it exists already and is to be joined: the root inherits the descriptor, so it is open across exec. Firn closes it.
+    /// The namespace, if it exists already and is to be joined: the root inherits the descriptor, so it is open across exec. Firn closes
+    /// it.
     /// </summary>
     public Fd? Joined { get; set; }
 }

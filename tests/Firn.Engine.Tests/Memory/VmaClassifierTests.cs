@@ -85,5 +85,6 @@ public sealed class VmaClassifierTests
     }
 
     private static VmaEntry Describe(string line, VmFlags flags, out VmaObjection? objection)
-        => new VmaClassifier(Major, Minor, savesSegments: false).Describe(Maps.Parse(Encoding.UTF8.GetBytes(line + "\n"))[0], flags, out objection);
+        => new VmaClassifier(Major, Minor, savesSegments: false).Describe(
+            Maps.Parse(Encoding.UTF8.GetBytes(line + "\n"))[0], flags, out objection);
 }

@@ -40,7 +40,8 @@ public sealed class NamespaceTests
         int root = Start(space, target, target.Namespaces, out string work);
         for (int time = 1; time <= Times; time++)
         {
-            space.FirnMust(["dump", "-t", $"{root}", "-D", space.MakeDirectory($"images-{time}"), "-R", .. target.Options, .. target.DumpOptions]);
+            string images = space.MakeDirectory($"images-{time}");
+            space.FirnMust(["dump", "-t", $"{root}", "-D", images, "-R", .. target.Options, .. target.DumpOptions]);
         }
 
         CheckItself(space, root, work);

@@ -25,7 +25,8 @@ public class AbiTests(ITestOutputHelper output)
         "linux/net.h",
         "linux/netlink.h", "linux/poll.h", "linux/prctl.h", "linux/ptrace.h", "linux/random.h", "linux/resource.h", "linux/sched.h",
         "linux/sched/types.h", "linux/signalfd.h", "linux/sock_diag.h", "linux/socket.h", "asm/socket.h", "linux/sockios.h",
-        "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h", "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
+        "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h",
+        "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
         "linux/unix_diag.h", "linux/wait.h", "asm/statfs.h", "sys/user.h", "stddef.h",
     ];
 
@@ -56,6 +57,7 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(RseqCriticalSection)] = "struct rseq_cs",
         [typeof(SchedAttributes)] = "struct sched_attr",
         [typeof(SeccompMetadata)] = "struct seccomp_metadata",
+        [typeof(Ifinfomsg)] = "struct ifinfomsg",
         [typeof(Nlattr)] = "struct nlattr",
         [typeof(Nlmsghdr)] = "struct nlmsghdr",
         [typeof(MountAttr)] = "struct mount_attr",

@@ -72,21 +72,21 @@ internal sealed partial class Terminal : FileKind
         uint infoId = InfoId(file);
         uint pathId = context.Files.NextId();
         FownEntry owner = FileOwner.Dump(context, file);
-        context.Images.Add(ImageKind.Files, 0, new FileEntry
+        var path = new RegFileEntry
         {
-            Type = FdTypes.Reg,
             Id = pathId,
-            Reg = new RegFileEntry
-            {
-                Id = pathId,
-                Flags = (uint)file.Flags,
-                Pos = 0,
-                Fown = owner,
-                Name = FileName.Of(context, file).Path,
-                MntId = context.Files.State.Get<MountView>().MountOf(file),
-                Mode = file.Stat.st_mode,
-            },
-        });
+            Flags = (uint)file.Flags,
+            Pos = 0,
+            Fown = owner,
+            Name = FileName.Of(context, file).Path,
+            Mode = file.Stat.st_mode,
+        };
+        if (context.Files.State.Get<MountView>().MountOf(file) is int mount and not -1)
+        {
+            path.MntId = mount;
+        }
+
+        context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = pathId, Reg = path });
         entry.Tty = new TtyFileEntry { Id = file.Id, TtyInfoId = infoId, Flags = (uint)file.Flags, Fown = owner, RegfId = pathId };
         if (context.Files.State.Get<Dumped>().Infos.Add(infoId))
         {

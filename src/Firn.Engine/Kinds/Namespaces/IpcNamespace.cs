@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
-/// <summary>An ipc namespace: limits, objects of System V, and POSIX message queues. ipc_namespaces(7), sysvipc(7), mq_overview(7).</summary>
+/// <summary>An ipc namespace: limits, objects of System V, POSIX message queues. ipc_namespaces(7), sysvipc(7), mq_overview(7).</summary>
 /// <remarks>
 /// A thread that has entered it does nearly all by plain calls; /proc/sys shows it its limits. The objects are <see cref="SystemVMemory"/>,
 /// <see cref="SystemVSemaphores"/>, <see cref="SystemVMessages"/> and <see cref="PosixQueues"/>.
@@ -118,7 +118,10 @@ internal sealed class IpcNamespace : NamespaceKind
         int id = made.OrThrow($"{what} of key 0x{wanted.Key:x}").Int32;
         return id == (int)wanted.Id
             ? id
-            : throw new CheckpointException($"{what} {wanted.Id} got the id {id}; the image set names an id that can't be") { Phase = "namespaces" };
+            : throw new CheckpointException($"{what} {wanted.Id} got the id {id}; the image set names an id that can't be")
+            {
+                Phase = "namespaces",
+            };
     }
 
     private static IpcVarEntry ReadLimits()
@@ -172,7 +175,8 @@ internal sealed class IpcNamespace : NamespaceKind
     }
 
     // Each that differs: a limit that the kernel doesn't allow any more is no reason to fail, so long as it was the default.
-    private static void Write(RestoreContext context, string path, ulong value) => Write(context, path, value.ToString(CultureInfo.InvariantCulture));
+    private static void Write(RestoreContext context, string path, ulong value)
+        => Write(context, path, value.ToString(CultureInfo.InvariantCulture));
 
     private static void Write(RestoreContext context, string path, string value)
     {

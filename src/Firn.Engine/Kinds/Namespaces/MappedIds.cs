@@ -21,7 +21,7 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
     /// <summary>The group as Firn sees it.</summary>
     public uint OuterGroup(uint inner) => groups.ToOuter(inner);
 
-    /// <summary>At the end of a dump: all that was read from outside becomes what it is inside. Nothing to do without a namespace.</summary>
+    /// <summary>At the end of a dump: what was read from outside becomes what it is inside. Nothing to do without a namespace.</summary>
     public static void MapDump(DumpContext context)
     {
         DumpedNamespace own = context.Namespace(CloneFlags.CLONE_NEWUSER);

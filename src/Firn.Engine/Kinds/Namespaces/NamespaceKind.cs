@@ -10,9 +10,9 @@ namespace Firn.Engine.Kinds.Namespaces;
 
 /// <summary>A kind of namespace: both halves of how one of the tree's own is saved and made again. namespaces(7).</summary>
 /// <remarks>
-/// All members are called on the tracer thread. Those of the dump only for a namespace that is the tree's own; one that is Firn's, too, needs
-/// nothing. In a restore, each moment below comes for all kinds, in the order of <see cref="NamespaceKinds.All"/>, before the next moment
-/// comes for any. A failure anywhere kills the root and all with it, so that what lives in the namespaces needs no undo;
+/// All members are called on the tracer thread. Those of the dump only for a namespace that is the tree's own; one that is Firn's, too,
+/// needs nothing. In a restore, each moment below comes for all kinds, in the order of <see cref="NamespaceKinds.All"/>, before the next
+/// moment comes for any. A failure anywhere kills the root and all with it, so that what lives in the namespaces needs no undo;
 /// <see cref="RestoreContext.Undo"/> is for what lives outside.
 /// </remarks>
 internal abstract class NamespaceKind
@@ -35,16 +35,16 @@ internal abstract class NamespaceKind
     // ---- dump
 
     /// <summary>
-    /// Says what of the namespace would make the dump fail, into <see cref="DumpContext.Problems"/>. The tree stands, nothing is changed, and
-    /// it may run on afterwards: also called by `check --pid`. Before any <see cref="TaskKind.Examine"/> and before files are looked at.
+    /// Says what of the namespace would make the dump fail, into <see cref="DumpContext.Problems"/>. The tree stands, nothing is changed,
+    /// and it may run on afterwards: also called by `check --pid`. Before any <see cref="TaskKind.Examine"/> and before files are looked at.
     /// </summary>
     public virtual void Examine(DumpContext context, DumpedNamespace own)
     {
     }
 
     /// <summary>
-    /// Adds the images of the namespace to <see cref="DumpContext.Images"/>. After all tasks and files have dumped, before memory is written:
-    /// each task still has its <see cref="DumpedTask.Remote"/>. The thread may enter it by <see cref="DumpedNamespace.Visit"/>.
+    /// Adds the images of the namespace to <see cref="DumpContext.Images"/>. After all tasks and files have dumped, before memory is
+    /// written: each task still has its <see cref="DumpedTask.Remote"/>. The thread may enter it by <see cref="DumpedNamespace.Visit"/>.
     /// </summary>
     public abstract void Dump(DumpContext context, DumpedNamespace own);
 

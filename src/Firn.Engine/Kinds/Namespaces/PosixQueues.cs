@@ -121,7 +121,8 @@ internal static class PosixQueues
             using var queue = new Fd(Sys.MqOpen(saved.Name, Flags, saved.Mode, attributes).OrThrow($"mq_open({saved.Name})").Int32);
             foreach (PosixQueueMessage message in saved.Messages)
             {
-                Sys.MqSend(queue.Number, message.Data.Span, message.Priority).OrThrow($"mq_send({saved.Name}, {message.Data.Length} bytes)");
+                Sys.MqSend(queue.Number, message.Data.Span, message.Priority)
+                    .OrThrow($"mq_send({saved.Name}, {message.Data.Length} bytes)");
             }
 
             Sys.Fchown(queue.Number, saved.Uid, saved.Gid).OrThrow($"fchown({saved.Name})");
@@ -213,8 +214,8 @@ internal static class PosixQueues
     private static List<string> Names(Fd root)
     {
         List<string> names = [];
-        using var directory = new Fd(
-            Sys.OpenAt(root.Number, ".", OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0).OrThrow("openat(mqueue)").Int32);
+        const OpenFlags Flags = OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC;
+        using var directory = new Fd(Sys.OpenAt(root.Number, ".", Flags, 0).OrThrow("openat(mqueue)").Int32);
         Span<byte> buffer = stackalloc byte[8192];
         while (Sys.GetDents64(directory.Number, buffer) is { IsError: false, Int32: > 0 } read)
         {

@@ -84,7 +84,8 @@ internal static class SystemVMemory
     /// <summary>Makes all segments.</summary>
     public static void Restore(RestoreContext context, RestoredNamespace own)
     {
-        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in context.Files.State.Get<Contents>().ById.Values)
+        Contents contents = context.Files.State.Get<Contents>();
+        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in contents.ById.Values)
         {
             IpcNamespace.ChooseNextId("shm", entry.Desc.Id);
             int flags = (int)(IpcFlags.IPC_CREAT | IpcFlags.IPC_EXCL) | (int)(entry.Desc.Mode & PermissionBits);
@@ -117,7 +118,7 @@ internal static class SystemVMemory
         => context.Files.State.Get<Contents>().ById.TryGetValue(id, out (IpcShmEntry Entry, List<SourceRun>, ReadOnlyMemory<byte>) known)
             ? (known.Entry.Size + 0xfff) & ~0xfffUL
             : throw new ImageFormatException(
-                "ipcns-shm", -1, "ipc-segment", $"has no segment {id}, which a task has attached; the image set is not complete");
+                "ipcns-shm.img", -1, "ipc-segment", $"has no segment {id}, which a task has attached; the image set is not complete");
 
     /// <summary>Whether there are segments that go when the last task has detached them.</summary>
     public static bool HasVanishing(RestoreContext context, RestoredNamespace own) => Vanishing(context).Any();

@@ -9,7 +9,9 @@ using Firn.Linux.Abi;
 namespace Firn.Engine.Kinds.Namespaces;
 
 /// <summary>Sets of semaphores of System V, with their values. sysvipc(7), semctl(2).</summary>
-/// <remarks>All with the thread in the ipc namespace. What SEM_UNDO would take back at a task's end can't be seen, and isn't saved.</remarks>
+/// <remarks>
+/// All with the thread in the ipc namespace. What SEM_UNDO would take back at a task's end can't be seen, and isn't saved.
+/// </remarks>
 internal static class SystemVSemaphores
 {
     private const uint PermissionBits = 0x1ff;
@@ -52,7 +54,8 @@ internal static class SystemVSemaphores
                 id = IpcNamespace.Demand(Sys.SemGet((int)entry.Desc.Key, (int)entry.Nsems, flags), entry.Desc, "semaphore set");
             }
 
-            Sys.SemCtl(id, IpcCommand.SETALL, MemoryMarshal.Cast<byte, ushort>(image.Payload.ToArray().AsSpan())).OrThrow($"semctl({id}, SETALL)");
+            Span<ushort> values = MemoryMarshal.Cast<byte, ushort>(image.Payload.ToArray().AsSpan());
+            Sys.SemCtl(id, IpcCommand.SETALL, values).OrThrow($"semctl({id}, SETALL)");
             var set = new Semid64Ds
             {
                 sem_perm = new Ipc64Perm { uid = entry.Desc.Uid, gid = entry.Desc.Gid, mode = entry.Desc.Mode & PermissionBits },

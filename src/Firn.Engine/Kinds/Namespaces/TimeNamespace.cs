@@ -36,8 +36,8 @@ internal sealed class TimeNamespace : NamespaceKind
 
     /// <inheritdoc/>
     /// <remarks>
-    /// What the clocks show in it. No thread of a process with others can enter a time namespace; but its offsets can be read, since no task
-    /// of the tree has chosen another for its children.
+    /// What the clocks show in it. No thread of a process with others can enter a time namespace; but its offsets can be read, since no
+    /// task of the tree has chosen another for its children.
     /// </remarks>
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
@@ -61,7 +61,8 @@ internal sealed class TimeNamespace : NamespaceKind
         var saved = context.Images.One<TimensEntry>(ImageKind.Timens, own.Id);
         string text = Line("monotonic", Nanoseconds(saved.Monotonic) - Sys.ClockNanoseconds(ClockMonotonic))
             + Line("boottime", Nanoseconds(saved.Boottime) - Sys.ClockNanoseconds(ClockBoottime));
-        ProcValue.Write($"/proc/{root}/timens_offsets", text).OrThrow($"write(/proc/{root}/timens_offsets, {text.ReplaceLineEndings(" ")})");
+        string path = $"/proc/{root}/timens_offsets";
+        ProcValue.Write(path, text).OrThrow($"write({path}, {text.ReplaceLineEndings(" ")})");
     }
 
     // Three columns: the clock's name, seconds, which may be negative, and nanoseconds, which may not.
