@@ -10,7 +10,7 @@ namespace Firn.Engine.Tests.RoundTrip;
 public sealed class KillTests(ITestOutputHelper output)
 {
     private const string KillsOfDump = "250";
-    private const string KillsOfRestore = "150";
+    private const string KillsOfRestore = "50";
     private const string KillsOfTarget = "200";
     private const string KillsInNamespaces = "40";
 
@@ -43,7 +43,11 @@ public sealed class KillTests(ITestOutputHelper output)
     // What is restored whole before the signal comes runs on.
     [Theory]
     [InlineData("alone", 1, 101)]
-    [InlineData("restored", 2, 102)]
+    [InlineData("alone", 1, 102)]
+    [InlineData("alone", 1, 103)]
+    [InlineData("restored", 2, 104)]
+    [InlineData("restored", 2, 105)]
+    [InlineData("restored", 2, 106)]
     public void Killed_at_random_moments_of_a_restore_nothing_is_left(string kind, int processes, int seed)
     {
         using var space = new PidNamespace();
