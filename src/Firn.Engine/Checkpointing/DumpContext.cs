@@ -1,5 +1,6 @@
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
+using Firn.Images;
 using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
@@ -19,6 +20,9 @@ internal sealed class DumpContext
 
     /// <summary>The messages of the image set, in memory until post-dump writes them.</summary>
     public PendingImages Images { get; } = new();
+
+    /// <summary>The inventory, in which kinds may say what belongs to the set as a whole; <see cref="TreeImages"/> does the rest.</summary>
+    public InventoryEntry Inventory { get; } = new();
 
     /// <summary>All processes, parents before children.</summary>
     public List<DumpedTask> Tasks { get; } = [];

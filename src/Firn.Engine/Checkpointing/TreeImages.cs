@@ -25,21 +25,17 @@ internal static class TreeImages
             context.Images.Add(ImageKind.Timens, 0, TimeNamespace.Now(0, 0));
         }
 
-        context.Images.Add(
-            ImageKind.Inventory,
-            0,
-            new InventoryEntry
-            {
-                ImgVersion = ImageVersion,
-                FdinfoPerId = true,
-                RootIds = KernelObjectIds.Own(),
-                NsPerId = true,
-                RootCgSet = 1,
-                Lsmtype = Lsmtype.NoLsm,
-                NetworkLockMethod = 0,
-                PluginsEntry = new PluginsEntry(),
-                DumpCriuRunId = Guid.NewGuid().ToString(),
-            });
+        InventoryEntry inventory = context.Inventory;
+        inventory.ImgVersion = ImageVersion;
+        inventory.FdinfoPerId = true;
+        inventory.RootIds = KernelObjectIds.Own();
+        inventory.NsPerId = true;
+        inventory.RootCgSet = 1;
+        inventory.Lsmtype = Lsmtype.NoLsm;
+        inventory.NetworkLockMethod = 0;
+        inventory.PluginsEntry = new PluginsEntry();
+        inventory.DumpCriuRunId = Guid.NewGuid().ToString();
+        context.Images.Add(ImageKind.Inventory, 0, inventory);
     }
 
     private static void AddTask(DumpContext context, DumpedTask task)

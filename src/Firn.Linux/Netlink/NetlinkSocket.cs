@@ -3,7 +3,7 @@ using Firn.Linux.Abi;
 
 namespace Firn.Linux.Netlink;
 
-/// <summary>A netlink socket that asks for lists (netlink(7)).</summary>
+/// <summary>A netlink socket that asks for lists, and makes changes (netlink(7)).</summary>
 /// <remarks>It sees the network namespace that it was made in, wherever its owner goes afterwards. One thread at a time.</remarks>
 public sealed class NetlinkSocket : IDisposable
 {
@@ -66,6 +66,17 @@ public sealed class NetlinkSocket : IDisposable
         }
 
         throw new LinuxException("netlink list, which changed each time that it was read", Errno.EAGAIN);
+    }
+
+    /// <summary>Makes a request that changes something, and waits until it is done.</summary>
+    /// <param name="request">The request.</param>
+    /// <returns>0, or -errno.</returns>
+    /// <exception cref="LinuxException">The answer came in an unknown form (EPROTO).</exception>
+    public SysResult Request(NetlinkMessage request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        SysResult sent = Sys.Send(socket.Number, request.Finish(++sequence, NetlinkConstants.NLM_F_ACK), MessageFlags.None);
+        return sent.IsError ? sent : Receive(static _ => { }, out _);
     }
 
     /// <inheritdoc/>

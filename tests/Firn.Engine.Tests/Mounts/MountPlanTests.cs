@@ -151,10 +151,11 @@ public sealed class MountPlanTests
         MountPlan plan = Plan(
             "1 0 8:1 / / rw - ext4 disk rw",
             "2 1 0:2 / /dev rw - tmpfs t rw",
-            "3 2 0:3 / /dev/pts rw - devpts d rw",
-            "4 2 0:3 /2 /dev/console rw - devpts d rw");
+            "3 2 0:3 /2 /dev/console rw - devpts d rw",
+            "4 2 0:3 / /dev/pts rw - devpts d rw");
         List<MountStep> steps = [.. plan.Assembly];
-        int opened = steps.FindIndex(step => step is OpenTerminals { Index: 2 });
+        Assert.Contains(steps, step => step is Attach { Path: "pts" } attach && attach.Mount == steps.OfType<OpenTerminals>().Single().DevPts);
+        int opened = steps.FindIndex(step => step is OpenTerminals { Indexes.Max: 2 });
         Assert.True(opened >= 0 && opened < steps.FindIndex(step => step is CopyTree { Path: "2" }));
     }
 

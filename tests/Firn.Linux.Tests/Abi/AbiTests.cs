@@ -57,6 +57,7 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(RseqCriticalSection)] = "struct rseq_cs",
         [typeof(SchedAttributes)] = "struct sched_attr",
         [typeof(SeccompMetadata)] = "struct seccomp_metadata",
+        [typeof(Ifinfomsg)] = "struct ifinfomsg",
         [typeof(Nlattr)] = "struct nlattr",
         [typeof(Nlmsghdr)] = "struct nlmsghdr",
         [typeof(MountAttr)] = "struct mount_attr",
