@@ -22,7 +22,9 @@ internal static class AbsentLeaders
 
         List<DumpedTask?> parents =
         [
-            .. tasks.Where(task => task.Stat.Session == session && task.Parent?.Stat.Session != session).Select(task => task.Parent).Distinct(),
+            .. tasks.Where(task => task.Stat.Session == session && task.Parent?.Stat.Session != session)
+                .Select(task => task.Parent)
+                .Distinct(),
         ];
         return parents is [not null];
     }
