@@ -56,6 +56,18 @@ internal sealed class MountView : IDisposable
         Entries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
     }
 
+    /// <summary>Leaves mounts out, and what is mounted on them.</summary>
+    public void Skip(IReadOnlyCollection<string> mountPoints)
+    {
+        HashSet<uint> skipped = [.. Entries.Where(entry => mountPoints.Contains(entry.Mountpoint)).Select(entry => entry.MntId)];
+        while (Entries.FirstOrDefault(entry => skipped.Contains(entry.ParentMntId) && !skipped.Contains(entry.MntId)) is { } below)
+        {
+            skipped.Add(below.MntId);
+        }
+
+        Entries = [.. Entries.Where(entry => !skipped.Contains(entry.MntId))];
+    }
+
     /// <summary>Joins the mounts, once it is known which are external.</summary>
     /// <exception cref="FormatException">They are no tree.</exception>
     public void Join() => Nodes = MountNode.Build(Entries);
