@@ -92,7 +92,7 @@ internal sealed class MountPlan
         }
 
         // The content of a tmpfs can only be saved whole.
-        return FileSystems.Treat(node.Type) switch
+        return node.Treatment switch
         {
             Treatment.Outside => false,
             Treatment.Content => nodes.Any(
@@ -141,7 +141,7 @@ internal sealed class MountPlan
         string? path = node.Parent is null ? rootPath : node.IsExternal ? outside(node) : null;
 
         // Engines name masked files, and the mounts of the container's own cgroups, as if they were the host's: they stay what they were.
-        bool isMask = path == "/dev/null" && isAnew && FileSystems.Treat(node.Type) == Treatment.Content;
+        bool isMask = path == "/dev/null" && isAnew && node.Treatment == Treatment.Content;
         bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || entry.Root != "/");
         if (path is not null && !isMask && !isOwnCgroup)
         {
@@ -174,7 +174,7 @@ internal sealed class MountPlan
         MntEntry entry = node.Entry;
         if (!fileSystems.TryGetValue(entry.RootDev, out int instance))
         {
-            MountAttributes attributes = FileSystems.Treat(node.Type) == Treatment.Content ? default : MountText.Attributes(node.Flags);
+            MountAttributes attributes = node.Treatment == Treatment.Content ? default : MountText.Attributes(node.Flags);
             instance = NewFileSystem(node.Type, entry.Source, entry.Options, (MountFlags)entry.SbFlags, attributes, entry.RootDev);
             fileSystems.Add(entry.RootDev, instance);
         }
