@@ -82,4 +82,10 @@ public sealed record DumpOptions
 
     /// <summary>The controllers whose groups are saved (`--cgroup-dump-controller`); all, if none is named.</summary>
     public IReadOnlyList<string> CgroupControllers { get; init; } = [];
+
+    /// <summary>Mount points that are left out, with all below them (`--skip-mnt`).</summary>
+    public IReadOnlyList<string> SkippedMounts { get; init; } = [];
+
+    /// <summary>Types of file systems without content of their own, which are just mounted again; `all` for any (`--enable-fs`).</summary>
+    public IReadOnlyList<string> EnabledFileSystems { get; init; } = [];
 }

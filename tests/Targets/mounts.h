@@ -71,7 +71,7 @@ static int first_group(int group)
 }
 
 // All mounts, a line each.
-static char *describe_mounts(void)
+static inline char *describe_mounts(void)
 {
     static char text[2][65536];
     static int next;
@@ -89,7 +89,7 @@ static char *describe_mounts(void)
 }
 
 // Says which lines differ.
-static void compare_mounts(const char *before, const char *after)
+static inline void compare_mounts(const char *before, const char *after)
 {
     if (!strcmp(before, after))
         return;

@@ -98,9 +98,12 @@ internal sealed partial class RegularFile : FileKind
             Pos = (ulong)file.Info.Position,
             Fown = FileOwner.Dump(context, file),
             Name = name.Path,
-            MntId = context.Files.State.Get<MountView>().MountOf(file),
             Mode = file.Stat.st_mode,
         };
+        if (context.Files.State.Get<MountView>().MountOf(file) is int mount and not -1)
+        {
+            entry.MntId = mount;
+        }
 
         // A file that is only appended to, as a log, may well grow until the restore.
         bool grows = (file.Flags & (OpenFlags.O_ACCMODE | OpenFlags.O_APPEND)) == (OpenFlags.O_WRONLY | OpenFlags.O_APPEND);
