@@ -18,7 +18,8 @@ internal static class Options
     public static readonly CommandOption[] Table =
     [
         // ---- what, where to, and what then
-        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
+        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text)
+            => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
         Value("work-dir", 'W', Verbs.Dump | Verbs.Restore | Verbs.Service, "DIR",

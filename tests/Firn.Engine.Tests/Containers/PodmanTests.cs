@@ -52,7 +52,8 @@ public sealed class PodmanTests
     public void Exported_it_comes_back_from_the_file_and_under_another_name()
     {
         using var podman = new PodmanStore();
-        CountedLog log = podman.Start(Name, Counting.Replace("done", "[ $i = 20 ] && echo here > /tmp/changed; done", StringComparison.Ordinal));
+        CountedLog log = podman.Start(Name, Counting.Replace("done", "[ $i = 20 ] && echo here > /tmp/changed; done",
+            StringComparison.Ordinal));
         PidNamespace.Until(() => log.Length > 30, "it has changed its files");
         string archive = Path.Combine(podman.Space.Directory, "exported.tar.gz");
         podman.Checkpoint("--export", archive, Name);

@@ -124,7 +124,8 @@ internal sealed class RuncContainer : IDisposable
         [
             File.Exists(log) ? File.ReadAllText(log) : string.Empty,
             .. Directory.Exists(Images)
-                ? Directory.GetFiles(Images, "*.log").SelectMany(File.ReadLines).Where(line => line.Contains("Error", StringComparison.Ordinal))
+                ? Directory.GetFiles(Images, "*.log").SelectMany(File.ReadLines).Where(line
+                    => line.Contains("Error", StringComparison.Ordinal))
                 : [],
         ]);
 

@@ -28,7 +28,8 @@ public class AbiTests(ITestOutputHelper output)
         "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h",
         "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
         "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
-        "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "asm/statfs.h", "sys/user.h", "stddef.h",
+        "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "asm/statfs.h", "sys/user.h",
+            "stddef.h",
     ];
 
     private static readonly string[] LibcHeaders =

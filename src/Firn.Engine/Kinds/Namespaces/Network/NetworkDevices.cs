@@ -256,7 +256,8 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
             return;
         }
 
-        foreach (ushort type in OfBridge.Where(type => !link.Data(type).Span.SequenceEqual(made.Data(type).Span) && !link.Data(type).IsEmpty))
+        foreach (ushort type in OfBridge.Where(type
+            => !link.Data(type).Span.SequenceEqual(made.Data(type).Span) && !link.Data(type).IsEmpty))
         {
             Request(
                 network,
