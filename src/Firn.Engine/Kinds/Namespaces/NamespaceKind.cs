@@ -92,13 +92,4 @@ internal abstract class NamespaceKind
     public virtual void Finish(RestoreContext context, RestoredNamespace own, Remote root)
     {
     }
-
-    /// <summary>Adds to the problems that a kind of namespace can't be saved.</summary>
-    protected static void Refuse(DumpContext context, DumpedNamespace own)
-        => context.Problems.Add(
-            "namespace",
-            own.Member.Pid,
-            $"{own.Kind.Name} namespace {own.Inode}",
-            "namespaces of this kind can't be saved yet",
-            "run firn in the same one as the program (nsenter)");
 }

@@ -1,0 +1,34 @@
+using Firn.Engine.Tests.RoundTrip;
+using Xunit;
+
+namespace Firn.Engine.Tests.Containers;
+
+/// <summary>What a container says that counts from 0 on: a number left out or told twice is one lost by a checkpoint.</summary>
+/// <param name="read">All that it said so far.</param>
+internal sealed class CountedLog(Func<string> read)
+{
+    /// <summary>A program for a shell: counts, and says so to its output or a file.</summary>
+    public static string Script(string to) => $"i=0; while true; do echo $i {to}; i=$((i+1)); sleep 0.01; done";
+
+    /// <summary>How many numbers there are.</summary>
+    public int Length => Lines.Length;
+
+    private string[] Lines => read().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>Waits until it says more than it did, and looks whether all is there.</summary>
+    public void MustGoOn()
+    {
+        int before = Length;
+        PidNamespace.Until(() => Length > before + 3, $"it counts on from {before}");
+        string[] lines = Lines;
+        Assert.Equal(Enumerable.Range(0, lines.Length).Select(number => $"{number}"), lines);
+    }
+
+    /// <summary>Sees that it says nothing any more.</summary>
+    public void MustStandStill()
+    {
+        int before = Length;
+        Thread.Sleep(100);
+        Assert.Equal(before, Length);
+    }
+}

@@ -1,0 +1,158 @@
+using System.Text.Json.Nodes;
+using Firn.Engine.Tests.RoundTrip;
+
+namespace Firn.Engine.Tests.Containers;
+
+/// <summary>A container of runc, with busybox in it and all namespaces but that of users.</summary>
+internal sealed class RuncContainer : IDisposable
+{
+    private const string Quiet = "< /dev/null > /dev/null 2>&1";
+    private readonly EngineRoom room;
+    private readonly string runc = Programs.Command("/usr/sbin/runc", "/usr/bin/runc");
+    private readonly string state;
+    private readonly string log;
+    private int rounds;
+
+    /// <summary>Makes it, and does not start it.</summary>
+    /// <param name="script">What its shell does.</param>
+    /// <param name="change">What is different in its config.json.</param>
+    public RuncContainer(string script, Action<JsonObject>? change = null)
+    {
+        room = new EngineRoom();
+        try
+        {
+            Bundle = room.Space.MakeDirectory("bundle");
+            state = room.Space.MakeDirectory("state");
+            log = Path.Combine(room.Space.Directory, "runc.log");
+            room.MakeRootFileSystem(RootFileSystem);
+            Must(Runc("spec", "--bundle", Bundle));
+            string file = Path.Combine(Bundle, "config.json");
+            JsonObject config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+            config["root"]!["readonly"] = false;
+            config["process"]!["terminal"] = false;
+            config["process"]!["args"] = new JsonArray("sh", "-c", script);
+            config["linux"]!["cgroupsPath"] = $"/{room.Name}";
+            JsonArray namespaces = config["linux"]!["namespaces"]!.AsArray();
+            if (!namespaces.Any(entry => (string?)entry!["type"] == "cgroup"))
+            {
+                namespaces.Add((JsonNode)new JsonObject { ["type"] = "cgroup" });
+            }
+
+            change?.Invoke(config);
+            File.WriteAllText(file, config.ToJsonString());
+        }
+        catch
+        {
+            room.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where all of it runs.</summary>
+    public PidNamespace Space => room.Space;
+
+    /// <summary>Its directory, with config.json and the root file system.</summary>
+    public string Bundle { get; }
+
+    /// <summary>The root file system, as seen from outside.</summary>
+    public string RootFileSystem => Path.Combine(Bundle, "rootfs");
+
+    /// <summary>What it counts into /tmp/log.</summary>
+    public CountedLog Log
+    {
+        get
+        {
+            string file = Path.Combine(RootFileSystem, "tmp/log");
+            return new CountedLog(() => File.Exists(file) ? File.ReadAllText(file) : string.Empty);
+        }
+    }
+
+    /// <summary>`running`, `stopped`, or nothing if runc does not know it any more.</summary>
+    public string Status
+    {
+        get
+        {
+            Outcome outcome = Runc("state", room.Name);
+            return outcome.Status == 0 ? (string)JsonNode.Parse(outcome.Output)!["status"]! : string.Empty;
+        }
+    }
+
+    /// <summary>The groups that are there under its name.</summary>
+    public IReadOnlyList<string> Groups => room.Groups;
+
+    /// <summary>The images of the last checkpoint.</summary>
+    public string Images { get; private set; } = string.Empty;
+
+    /// <summary>Starts it with nothing for its standard streams, or with others.</summary>
+    public void Start(params string[] options)
+        => Must(Detached(["run", "-d", "--bundle", Bundle, .. options, room.Name], Quiet));
+
+    /// <summary>Starts it, its output a pipe to a program that writes all of it to the end of a file.</summary>
+    public void StartWithPipe(string file) => room.Start(Piped(["run", "-d", "--bundle", Bundle, room.Name], file));
+
+    /// <summary>Checkpoints it.</summary>
+    public Outcome TryCheckpoint(params string[] options)
+    {
+        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        return Runc(["checkpoint", "--image-path", Images, "--work-path", Images, .. options, room.Name]);
+    }
+
+    /// <summary>Checkpoints it, or fails the test with all that was said.</summary>
+    public void Checkpoint(params string[] options) => Must(TryCheckpoint(options));
+
+    /// <summary>Restores it from the last checkpoint.</summary>
+    public Outcome TryRestore(params string[] options) => Detached(RestoreOf(options), Quiet);
+
+    /// <summary>Restores it, or fails the test with all that was said.</summary>
+    public void Restore(params string[] options) => Must(TryRestore(options));
+
+    /// <summary>Restores it, its output a pipe as in <see cref="StartWithPipe"/>.</summary>
+    public void RestoreWithPipe(string file) => room.Start(Piped(RestoreOf([]), file));
+
+    /// <summary>Runs something in it, and gives what that said.</summary>
+    public string Exec(params string[] command) => Must(Runc(["exec", room.Name, .. command])).Output;
+
+    /// <summary>Any other command of runc on it.</summary>
+    public void Command(string verb, params string[] arguments) => Must(Runc([verb, .. arguments[..^1], room.Name, arguments[^1]]));
+
+    /// <summary>Any other command of runc on it, without arguments.</summary>
+    public void Command(string verb) => Must(Runc(verb, room.Name));
+
+    /// <summary>All that runc and Firn said so far.</summary>
+    public string Said() => string.Join(
+        '\n',
+        [
+            File.Exists(log) ? File.ReadAllText(log) : string.Empty,
+            .. Directory.Exists(Images)
+                ? Directory.GetFiles(Images, "*.log").SelectMany(File.ReadLines).Where(line => line.Contains("Error", StringComparison.Ordinal))
+                : [],
+        ]);
+
+    public void Dispose()
+    {
+        try
+        {
+            _ = Runc("delete", "--force", room.Name);
+        }
+        finally
+        {
+            room.Dispose();
+        }
+    }
+
+    private string[] RestoreOf(string[] options)
+        => ["restore", "-d", "--bundle", Bundle, "--image-path", Images, "--work-path", Images, .. options, room.Name];
+
+    private Outcome Runc(params string[] arguments) => room.Run([runc, "--root", state, "--log", log, .. arguments]);
+
+    // A container that stays has the streams of what started it: the shell gives it its own.
+    private Outcome Detached(string[] arguments, string streams)
+        => room.Run(["sh", "-c", $"exec \"$@\" {streams}", "sh", runc, "--root", state, "--log", log, .. arguments]);
+
+    private string Piped(string[] arguments, string file)
+        => $"{runc} --root {state} --log {log} {string.Join(' ', arguments)} < /dev/null 2>&1 | cat >> {file}";
+
+    private Outcome Must(Outcome outcome) => outcome.Status == 0
+        ? outcome
+        : throw new InvalidOperationException($"runc: status {outcome.Status}\n{outcome.Output}{outcome.Error}{Said()}");
+}
