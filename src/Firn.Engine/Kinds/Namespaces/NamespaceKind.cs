@@ -37,7 +37,8 @@ internal abstract class NamespaceKind
     /// <summary>
     /// Says what of the namespace would make the dump fail, into <see cref="DumpContext.Problems"/>. The tree stands, nothing is changed,
     /// and it may run on afterwards: also called by `check --pid`. Before any <see cref="TaskKind.Examine"/> and before files are looked
-    /// at. </summary>
+    /// at.
+    /// </summary>
     public virtual void Examine(DumpContext context, DumpedNamespace own)
     {
     }
