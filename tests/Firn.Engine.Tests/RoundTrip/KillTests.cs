@@ -85,8 +85,8 @@ public sealed class KillTests(ITestOutputHelper output)
             .. isContained ? [Programs.Target("contain"), "pui"] : Array.Empty<string>(),
             Programs.Target("checking"), "restored", counters,
         ]);
-        PidNamespace.Until(()
-            => File.Exists(counters) && File.ReadAllBytes(counters) is [_, _, _, _, _, _, _, _, 1, ..], "checking is ready");
+        PidNamespace.Until(
+            () => File.Exists(counters) && File.ReadAllBytes(counters) is [_, _, _, _, _, _, _, _, 1, ..], "checking is ready");
         int root = isContained ? space.Pids.First(pid => pid > started) : started;
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{root}", "-D", images);
