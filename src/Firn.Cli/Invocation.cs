@@ -78,6 +78,10 @@ internal sealed class Invocation
 
     public List<string> CgroupControllers { get; } = [];
 
+    public List<string> SkippedMounts { get; } = [];
+
+    public List<string> EnabledFileSystems { get; } = [];
+
     public string? CgroupYard { get; set; }
 
     public string? Root { get; set; }
@@ -148,6 +152,8 @@ internal sealed class Invocation
         CgroupRoots = CgroupRoots,
         CgroupProperties = CgroupProperties,
         CgroupControllers = CgroupControllers,
+        SkippedMounts = SkippedMounts,
+        EnabledFileSystems = EnabledFileSystems,
         CgroupYard = CgroupYard,
     };
 

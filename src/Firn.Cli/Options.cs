@@ -18,7 +18,8 @@ internal static class Options
     public static readonly CommandOption[] Table =
     [
         // ---- what, where to, and what then
-        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text) => to.Tree = Positive(text)),
+        Value("tree", 't', Verbs.Dump | Verbs.Freeze | Verbs.Thaw, "PID", "the tree of processes below PID", (to, text)
+            => to.Tree = Positive(text)),
         Value("images-dir", 'D', Verbs.Dump | Verbs.Restore, "DIR",
             "the images directory (default: the current one)", (to, text) => to.ImagesDirectory = text),
         Value("work-dir", 'W', Verbs.Dump | Verbs.Restore | Verbs.Service, "DIR",
@@ -63,6 +64,11 @@ internal static class Options
             "accept terminals of programs outside; their masters are offered to a container engine", (to, on) => to.OrphanTerminals = on),
         Value("action-script", '\0', Verbs.Dump | Verbs.Restore, "FILE",
             "start FILE at each moment of a dump or restore; it can stop it by its exit status", (to, text) => to.ActionScripts.Add(text)),
+        Value("skip-mnt", '\0', Verbs.Dump, "PATH",
+            "leave out what is mounted at PATH, and on it", (to, text) => to.SkippedMounts.Add(text)),
+        Value("enable-fs", '\0', Verbs.Dump, "NAMES",
+            "types of file systems that are just mounted again, separated by commas; `all` for any",
+            (to, text) => to.EnabledFileSystems.AddRange(text.Split(',', StringSplitOptions.RemoveEmptyEntries))),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
             "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
@@ -141,15 +147,13 @@ internal static class Options
         Accepted("weak-sysctls", "no sysctl is restored without a namespace of its own"),
         Accepted("deprecated", "nothing is deprecated yet"),
         Accepted("ghost-fiemap", "holes of unlinked files are always found"),
-        Accepted("mntns-compat-mode", "concerns mount namespaces"),
+        Accepted("mntns-compat-mode", "there is one way to make mounts"),
         Accepted("allow-uprobes", "nothing to allow"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
         AcceptedValue("network-lock", '\0', "METHOD", "no connection is saved that would need the lock"),
         AcceptedValue("file-validation", '\0', "METHOD", "size and permissions are compared"),
         AcceptedValue("pre-dump-mode", '\0', "MODE", "concerns pre-dump"),
-        AcceptedValue("skip-mnt", '\0', "PATH", "concerns mount namespaces"),
-        AcceptedValue("enable-fs", '\0', "NAMES", "concerns mount namespaces"),
         Optional("cpu-cap", '\0', Verbs.None, "CAPABILITIES", "which features of the processor must be there", null, Support.Accepted),
 
         // ---- options of CRIU that this version refuses by name

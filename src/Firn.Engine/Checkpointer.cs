@@ -34,7 +34,8 @@ public static class Checkpointer
     public static RestoreResult Restore(RestoreOptions options, ILogger log, IProgress<CheckpointProgress>? progress = null)
         => TracerThread.Run(() => Restoring.Restore.Run(options, log, progress));
 
-    /// <summary>Freezes a running tree in its cgroup, until it is thawed. A tree that shares its cgroup gets one of its own for that.</summary>
+    /// <summary>Freezes a running tree in its cgroup, until it is thawed. A tree that shares its cgroup gets one of its own for
+    /// that.</summary>
     /// <param name="pid">The root of the tree; of no meaning where a cgroup is named.</param>
     /// <param name="cgroup">The cgroup to freeze, whatever is in it; null for that of the tree.</param>
     /// <param name="timeoutSeconds">How long to wait for the tree to stand still.</param>

@@ -73,7 +73,8 @@ public sealed record DumpOptions
     public IReadOnlyList<CgroupRoot> CgroupRoots { get; init; } = [];
 
     /// <summary>
-    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are found.
+    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are
+    /// found.
     /// </summary>
     public string? CgroupYard { get; init; }
 
@@ -82,4 +83,10 @@ public sealed record DumpOptions
 
     /// <summary>The controllers whose groups are saved (`--cgroup-dump-controller`); all, if none is named.</summary>
     public IReadOnlyList<string> CgroupControllers { get; init; } = [];
+
+    /// <summary>Mount points that are left out, with all below them (`--skip-mnt`).</summary>
+    public IReadOnlyList<string> SkippedMounts { get; init; } = [];
+
+    /// <summary>Types of file systems without content of their own, which are just mounted again; `all` for any (`--enable-fs`).</summary>
+    public IReadOnlyList<string> EnabledFileSystems { get; init; } = [];
 }

@@ -68,7 +68,8 @@ public sealed record RestoreOptions
     public IReadOnlyList<CgroupRoot> CgroupRoots { get; init; } = [];
 
     /// <summary>
-    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are found.
+    /// A directory in which the hierarchies are mounted, each by the name of its controllers (`--cgroup-yard`); null for where they are
+    /// found.
     /// </summary>
     public string? CgroupYard { get; init; }
 

@@ -6,7 +6,8 @@ namespace Firn.Tracing;
 
 /// <summary>A small process that does something if Firn is killed, and nothing otherwise.</summary>
 /// <remarks>
-/// What must be done or undone as a whole, while Firn may be killed in the midst of it, needs someone who is left over then. The guard reads
+/// What must be done or undone as a whole, while Firn may be killed in the midst of it, needs someone who is left over then. The guard
+/// reads
 /// a pipe whose other end only Firn holds. A byte releases it, and it ends; should Firn be gone first, the pipe ends, and the guard makes
 /// the calls that it was given. It executes a program of some hundred bytes, holds no other descriptor and takes no signal but SIGKILL
 /// and SIGSTOP.

@@ -3,7 +3,8 @@ using Firn.Linux;
 
 namespace Firn.Tracing;
 
-/// <summary>A static ELF program of a page or so, made in a memfd: what a process of Firn's executes that is to hold nothing else.</summary>
+/// <summary>A static ELF program of a page or so, made in a memfd: what a process of Firn's executes that is to hold nothing
+/// else.</summary>
 internal static class TinyProgram
 {
     /// <summary>Where its file is loaded.</summary>

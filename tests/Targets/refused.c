@@ -192,18 +192,31 @@ static void child(int flags)
     MUST(clone(idle, stack + sizeof(stack), flags | SIGCHLD, NULL));
 }
 
+// The leader is no descendant any more, since its parent has ended; and lives.
 static void lost_group(void)
 {
-    int leader = MUST(fork());
-    if (!leader)
-        idle(NULL);
-    MUST(setpgid(leader, leader));
+    int told[2], leader;
+    MUST(pipe(told));
+    int parent = MUST(fork());
+    if (!parent) {
+        leader = MUST(fork());
+        if (!leader) {
+            close(told[0]);
+            close(told[1]);
+            idle(NULL);
+        }
+        MUST(setpgid(leader, leader));
+        MUST(write(told[1], &leader, sizeof(leader)));
+        _exit(0);
+    }
+    MUST(read(told[0], &leader, sizeof(leader)));
+    MUST(waitpid(parent, NULL, 0));
+    close(told[0]);
+    close(told[1]);
     int member = MUST(fork());
     if (!member)
         idle(NULL);
     MUST(setpgid(member, leader));
-    MUST(kill(leader, SIGKILL));
-    MUST(waitpid(leader, NULL, 0));
 }
 
 int main(int argc, char **argv)

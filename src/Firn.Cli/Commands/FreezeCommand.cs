@@ -7,7 +7,8 @@ namespace Firn.Cli.Commands;
 internal static class FreezeCommand
 {
     public static int Freeze(Invocation invocation)
-        => Run(invocation, log => [Checkpointer.Freeze(invocation.Tree, invocation.FreezeCgroup, invocation.TimeoutSeconds, log)], "frozen");
+        => Run(invocation, log
+            => [Checkpointer.Freeze(invocation.Tree, invocation.FreezeCgroup, invocation.TimeoutSeconds, log)], "frozen");
 
     public static int Thaw(Invocation invocation)
         => Run(invocation, log => Checkpointer.Thaw(invocation.Tree, invocation.FreezeCgroup, log), "thawed");
@@ -16,7 +17,8 @@ internal static class FreezeCommand
     {
         if (invocation.Tree == 0 && invocation.FreezeCgroup is null)
         {
-            throw new UsageException($"{invocation.Verb}: which tree? name the pid of its root with -t PID, or a cgroup with --freeze-cgroup");
+            throw new UsageException(
+                $"{invocation.Verb}: which tree? name the pid of its root with -t PID, or a cgroup with --freeze-cgroup");
         }
 
         using LogFile log = LogFile.Open(invocation);

@@ -54,7 +54,13 @@ internal static class Dump
     /// <summary>Collects what can be seen from outside, and everything that stands in the way. Touches nothing.</summary>
     public static DumpContext Collect(DumpOptions options, Microsoft.Extensions.Logging.ILogger log, FrozenTree tree)
     {
-        var context = new DumpContext { Options = options, Log = log, Files = new OpenFileTable(), FrozenBefore = tree.Freezer?.FoundFrozen ?? [] };
+        var context = new DumpContext
+        {
+            Options = options,
+            Log = log,
+            Files = new OpenFileTable(),
+            FrozenBefore = tree.Freezer?.FoundFrozen ?? [],
+        };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
         KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);

@@ -26,6 +26,7 @@ internal static class Examination
     {
         ExamineSharing(context);
         DumpedTask root = context.Tasks[0];
+        Dictionary<int, bool> sessions = [];
         foreach (DumpedTask task in context.Tasks)
         {
             int session = task.Stat.Session;
@@ -41,7 +42,9 @@ internal static class Examination
             }
 
             // Session and group 0: from outside of this pid namespace.
-            if (!IsInTree(context, session))
+            if (!IsInTree(context, session) && !(sessions.TryGetValue(session, out bool known)
+                ? known
+                : sessions[session] = AbsentLeaders.CanRestoreSession(context.Tasks, session)))
             {
                 if (!context.Options.ShellJob || session != root.Stat.Session)
                 {
@@ -51,17 +54,17 @@ internal static class Examination
                         $"session {session}",
                         task == root || session == root.Stat.Session
                             ? "its leader is outside the tree: the task was started from a shell or by another program of its session"
-                            : "its leader has exited",
+                            : "its leader is outside the tree, or has exited, and its members have more than one parent",
                         "start it with setsid, or use --shell-job at dump and restore");
                 }
             }
-            else if (!IsInTree(context, group))
+            else if (group != session && !IsInTree(context, group) && !AbsentLeaders.IsGone(group))
             {
                 context.Problems.Add(
                     "process-group",
                     task.Pid,
                     $"process group {group}",
-                    "its leader has exited",
+                    "its leader is outside the tree",
                     "start the program in a group of its own");
             }
         }

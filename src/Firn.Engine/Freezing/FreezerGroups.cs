@@ -53,7 +53,8 @@ internal sealed class FreezerGroups
         {
             CgroupMembership? membership = memberships.Find(its => its.Name == hierarchy.Name);
             Cgroup? best = null;
-            for (string? path = membership?.Path; path is not (null or "/") && !HoldsFirn(membership! with { Path = path }); path = Parent(path))
+            for (string? path = membership?.Path; path is not (null or "/")
+                && !HoldsFirn(membership! with { Path = path }); path = Parent(path))
             {
                 if (hierarchy.DirectoryOf(path) is not string directory || !family.IsAlone(new Cgroup(directory)))
                 {
@@ -95,7 +96,8 @@ internal sealed class FreezerGroups
     }
 
     /// <summary>A group of its own for a tree that has none, right below where its root sits; version 1 where there is it.</summary>
-    /// <remarks>A group of the freezer of version 1 changes nothing but that it can be frozen; one of version 2 may change accounts.</remarks>
+    /// <remarks>A group of the freezer of version 1 changes nothing but that it can be frozen; one of version 2 may change
+    /// accounts.</remarks>
     /// <exception cref="CheckpointException">There is no hierarchy with a freezer.</exception>
     public Cgroup PlaceFor(int root)
     {

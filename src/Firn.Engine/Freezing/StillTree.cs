@@ -6,7 +6,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Freezing;
 
-/// <summary>A tree that is left frozen in its cgroup, and thawed by a step of its own: `firn freeze`, `firn thaw`, `--leave-frozen`.</summary>
+/// <summary>A tree that is left frozen in its cgroup, and thawed by a step of its own: `firn freeze`, `firn thaw`,
+/// `--leave-frozen`.</summary>
 /// <remarks>
 /// A tree that shares its cgroup with others gets one of its own, `firn-PID`, right below; the thaw moves it back and removes that.
 /// </remarks>
@@ -60,7 +61,8 @@ internal static class StillTree
         if (named is not null)
         {
             CgroupFreezer freezer = groups.Named(named);
-            frozen = freezer.IsFrozenItself ? [freezer] : throw Failure($"cgroup {freezer.Group} isn't frozen: there is nothing to thaw", 0);
+            frozen = freezer.IsFrozenItself ? [freezer]
+                : throw Failure($"cgroup {freezer.Group} isn't frozen: there is nothing to thaw", 0);
         }
         else
         {
@@ -75,7 +77,8 @@ internal static class StillTree
             if (frozen.Find(freezer => !family.IsAlone(freezer.Group)) is { } shared)
             {
                 throw Failure(
-                    $"cgroup {shared.Group} is frozen and holds other tasks than the tree of {root}; name it with --freeze-cgroup, to thaw all",
+                    $"cgroup {shared.Group} is frozen and holds other tasks than the tree of {root}; name it with "
+                        + $"--freeze-cgroup, to thaw all",
                     root);
             }
         }
@@ -120,7 +123,8 @@ internal static class StillTree
             }
 
             throw Failure(
-                $"cgroup {freezer.Group} does not come to a stop: a task of it sits in the kernel uninterruptibly; try again later, or with a "
+                $"cgroup {freezer.Group} does not come to a stop: a task of it sits in the kernel uninterruptibly; try again "
+                    + $"later, or with a "
                     + "longer --timeout",
                 0);
         }
@@ -167,7 +171,8 @@ internal static class StillTree
                 }
             }
 
-            throw Failure($"the tree of {root} makes processes faster than they can be moved into a cgroup; start it in one of its own", root);
+            throw Failure($"the tree of {root} makes processes faster than they can be moved into a cgroup; start it in one of its own",
+                root);
         }
         catch
         {
@@ -214,7 +219,8 @@ internal static class StillTree
     private static bool IsWithin(Cgroup group, int pid) => group.AllProcesses().Contains(pid);
 
     // A zombie is in no group that could be read.
-    private static bool IsGoing(int pid) => ProcStat.TryRead(pid, out ProcStat? stat).IsError || stat?.State is TaskState.Zombie or TaskState.Dead;
+    private static bool IsGoing(int pid)
+        => ProcStat.TryRead(pid, out ProcStat? stat).IsError || stat?.State is TaskState.Zombie or TaskState.Dead;
 
     private static void MustExist(int pid)
     {

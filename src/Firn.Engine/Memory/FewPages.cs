@@ -5,10 +5,12 @@ using Firn.Linux.Abi;
 
 namespace Firn.Engine.Memory;
 
-/// <summary>The pages of a process that has few of its own: Firn reads and writes them itself, and leaves out what a sibling has alike.</summary>
+/// <summary>The pages of a process that has few of its own: Firn reads and writes them itself, and leaves out what a sibling has
+/// alike.</summary>
 /// <remarks>
 /// <para>
-/// Asking the process to write costs two stops, a socket pair and a descriptor, whatever the number of pages: more than copying a few twice.
+/// Asking the process to write costs two stops, a socket pair and a descriptor, whatever the number of pages: more than copying a few
+/// twice.
 /// </para>
 /// <para>
 /// Processes forked by one parent have touched the same pages in the same way: of 14 pages that a child of fork(2) has for itself, 12 are

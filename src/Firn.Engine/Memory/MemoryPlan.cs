@@ -20,6 +20,7 @@ internal sealed class MemoryPlan : IDisposable
     private readonly PageSources sources;
     private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
     private readonly RestoredObjects objects;
+    private bool isReadAhead;
 
     private MemoryPlan(RestoreContext context, PageSources sources)
     {
@@ -95,6 +96,7 @@ internal sealed class MemoryPlan : IDisposable
     /// <param name="scratchSize">Its size in bytes.</param>
     public void RestoreInto(IReadOnlyList<(RestoredTask Task, bool Inherited)> tasks, ulong scratchAddress, ulong scratchSize)
     {
+        ReadAheadOfLimit(tasks);
         var scratch = new AddressRange(scratchAddress, scratchAddress + scratchSize);
         List<MemoryBuilder> started = [];
         foreach ((RestoredTask task, bool inherited) in tasks)
@@ -152,6 +154,26 @@ internal sealed class MemoryPlan : IDisposable
                 ? ((OpenFlags)vma.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDWR
                 : (vma.Protection() & ProtectionFlags.PROT_WRITE) != 0);
         return context.Files.State.Get<MappedFiles>().Get(context, (uint)vma.Shmid, isWritable).Number;
+    }
+
+    // The page cache of a file is charged to the memory group of the task that reads it first: a task that sits near its limit could be
+    // killed for the images that it reads. Firn reads them first then.
+    private void ReadAheadOfLimit(IReadOnlyList<(RestoredTask Task, bool Inherited)> tasks)
+    {
+        if (isReadAhead || tasks.Count == 0 || !new MemoryLimit().Concerns(tasks[0].Task.OuterPid))
+        {
+            return;
+        }
+
+        isReadAhead = true;
+        byte[] buffer = GC.AllocateUninitializedArray<byte>(1 << 20);
+        foreach (PagesSource source in sources.Files)
+        {
+            for (long offset = 0; offset < source.Size; offset += buffer.Length)
+            {
+                _ = Sys.Pread(source.Descriptor!.Number, buffer, offset);
+            }
+        }
     }
 
     private void OpenSources()

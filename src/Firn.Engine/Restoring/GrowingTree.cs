@@ -21,6 +21,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     private Scratch scratch = null!;
     private Fd? pidNamespace;
     private AddedInit? init;
+    private HashSet<uint>? processes;
 
     /// <summary>The memory shared with all tasks.</summary>
     public Scratch Scratch => scratch;
@@ -70,7 +71,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         RestoredTask root = context.Tasks[0];
         if (init is not null)
         {
-            Fork(init.Remote, [root]);
+            Fork(init.Remote, [root], 0, Signal.SIGCHLD);
         }
 
         Grow([(root, false)]);
@@ -78,6 +79,22 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
 
     /// <summary>The last thing before the thaw: an init that Firn has added becomes the program that it is to be.</summary>
     public void Leave() => init?.Leave(context.Tasks[0].Pid, scratch);
+
+    /// <summary>Lets tasks join the groups whose leaders have exited.</summary>
+    public void JoinGroupsOfAbsent()
+    {
+        foreach (IGrouping<uint, RestoredTask> group in AbsentLeaders.Groups(Processes, context.Tasks))
+        {
+            StandIn leader = MakeStandIn(group.First().Leader.Remote, (int)group.Key, Signal.None);
+            leader.Self.Batch.Call(Sysno.setpgid, 0, 0);
+            leader.Self.Batch.Run($"process group {group.Key}");
+            TaskStage.RunAll(
+                "process group",
+                group.Select(task => task.Leader),
+                thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, group.Key));
+            leader.End();
+        }
+    }
 
     /// <summary>Makes the threads of a process. Registers and the rest come later.</summary>
     public void MakeThreads(RestoredTask task)
@@ -168,7 +185,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
             List<RestoredTask> older =
                 [.. task.Children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)];
-            Fork(task.Leader.Remote, older);
+            Fork(task, older);
             next.AddRange(older.Select(child => (child, false)));
             leaders.Add(task);
         }
@@ -179,7 +196,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             List<RestoredTask> others =
                 [.. task.Children.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child))];
-            Fork(task.Leader.Remote, others);
+            Fork(task, others);
             next.AddRange(others.Select(child => (child, false)));
         }
 
@@ -189,7 +206,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         foreach ((RestoredTask task, _) in generation)
         {
             List<RestoredTask> sharing = [.. task.Children.Where(child => !made.Contains(child))];
-            Fork(task.Leader.Remote, sharing);
+            Fork(task, sharing);
             next.AddRange(sharing.Select(child => (child, true)));
         }
 
@@ -201,14 +218,33 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         plan.Memory.ApplyAfterForking([.. living.Select(row => row.Task)]);
     }
 
-    private void Fork(Remote parent, List<RestoredTask> children)
+    private void Fork(RestoredTask parent, List<RestoredTask> children)
+    {
+        foreach (IGrouping<uint, RestoredTask> siblings in children.GroupBy(child => AbsentLeaders.SessionOf(Processes, child)))
+        {
+            if (siblings.Key == 0)
+            {
+                Fork(parent.Leader.Remote, [.. siblings], 0, Signal.SIGCHLD);
+                continue;
+            }
+
+            // Born as siblings of the one who stands in for the leader, they are children of the parent, and in the leader's session.
+            StandIn leader = MakeStandIn(parent.Leader.Remote, (int)siblings.Key, Signal.SIGCHLD);
+            leader.Self.Batch.Call(Sysno.setsid);
+            leader.Self.Batch.Run($"session {siblings.Key}");
+            Fork(leader.Self, [.. siblings], CloneFlags.CLONE_PARENT, Signal.None);
+            leader.End();
+        }
+    }
+
+    private void Fork(Remote parent, List<RestoredTask> children, CloneFlags flags, Signal exitSignal)
     {
         if (children.Count == 0)
         {
             return;
         }
 
-        Clone(parent, [.. children.Select(child => child.Pid)], CloneFlags.CLONE_PTRACE, Signal.SIGCHLD);
+        Clone(parent, [.. children.Select(child => child.Pid)], CloneFlags.CLONE_PTRACE | flags, exitSignal);
         foreach (RestoredTask child in children)
         {
             Tracee tracee = Adopt(child.Pid);
@@ -218,6 +254,8 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             context.Cgroups!.Place(child);
         }
     }
+
+    private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];
 
     // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
     private void Clone(Remote remote, List<int> ids, CloneFlags flags, Signal exitSignal)
@@ -257,6 +295,14 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
 
             made += slots.Count;
         }
+    }
+
+    private StandIn MakeStandIn(Remote parent, int id, Signal exitSignal)
+    {
+        Clone(parent, [id], CloneFlags.CLONE_PTRACE, exitSignal);
+        Tracee tracee = Adopt(id);
+        tracees.Add(tracee);
+        return new StandIn(parent, Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, id, id), id);
     }
 
     private Tracee Adopt(int id) => Tracee.AdoptClone(

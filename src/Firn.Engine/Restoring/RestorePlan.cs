@@ -73,7 +73,8 @@ internal sealed class RestorePlan
         context.Namespaces.AddRange(namespaces);
         MemoryPlan memory = MemoryPlan.Make(context);
         int threads = tasks.Sum(task => task.Threads.Count);
-        int size = (Kernel.PageSize + ((tasks.Count + 1) * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;
+        int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);
+        int size = (Kernel.PageSize + (processes * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;
         return new RestorePlan(context, memory) { ScratchSize = size, ScratchAddress = FindHole(tasks, (ulong)size) };
     }
 

@@ -68,7 +68,8 @@ internal static class Resume
         {
             foreach (CgroupFreezer freezer in frozenBefore)
             {
-                context.Log.LogWarning("cgroup {Group} was frozen when the tree was dumped: it is frozen again, until `firn thaw`", freezer.Group);
+                context.Log.LogWarning("cgroup {Group} was frozen when the tree was dumped: it is frozen again, until `firn thaw`",
+                    freezer.Group);
                 freezer.Freeze();
             }
 

@@ -14,6 +14,7 @@ internal static class TaskStage
     public static void Run(RestoreContext context, GrowingTree tree)
     {
         JoinGroups(context);
+        tree.JoinGroupsOfAbsent();
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
         RunAll(

@@ -14,6 +14,9 @@ public static class NetlinkConstants
     public const ushort NLM_F_ROOT = 0x100;
     public const ushort NLM_F_MATCH = 0x200;
     public const ushort NLM_F_DUMP = 0x300;
+    public const ushort NLM_F_EXCL = 0x200;
+    public const ushort NLM_F_CREATE = 0x400;
+    public const ushort NLM_F_APPEND = 0x800;
     public const ushort NLMSG_NOOP = 1;
     public const ushort NLMSG_ERROR = 2;
     public const ushort NLMSG_DONE = 3;

@@ -93,7 +93,8 @@ public sealed record Cgroup(string Directory)
     public void Write(string file, string value) => TryWrite(file, value).OrThrow($"write({PathOf(file)}, \"{value}\")");
 
     /// <summary>Moves a process with all its threads into the group.</summary>
-    /// <exception cref="LinuxException">The kernel refuses: ENOSPC where a cpuset is empty, EBUSY where version 2 allows no tasks.</exception>
+    /// <exception cref="LinuxException">The kernel refuses: ENOSPC where a cpuset is empty, EBUSY where version 2 allows no
+    /// tasks.</exception>
     public void Enter(int pid) => Write("cgroup.procs", pid.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>The path of a file of the group.</summary>

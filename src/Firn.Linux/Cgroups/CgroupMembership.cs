@@ -21,7 +21,8 @@ public sealed record CgroupMembership(int HierarchyId, string Name, string Path)
     /// <summary>Reads where a process, or one thread of it, sits.</summary>
     /// <param name="task">A pid, or a path as <c>7/task/8</c>.</param>
     /// <exception cref="LinuxException">It can't be read: ENOENT or ESRCH if the task is gone.</exception>
-    public static List<CgroupMembership> Read(string task) => Parse(System.Text.Encoding.UTF8.GetString(ProcFile.Read($"/proc/{task}/cgroup")));
+    public static List<CgroupMembership> Read(string task)
+        => Parse(System.Text.Encoding.UTF8.GetString(ProcFile.Read($"/proc/{task}/cgroup")));
 
     /// <inheritdoc cref="Read(string)"/>
     public static List<CgroupMembership> Read(int pid) => Read(pid.ToString(CultureInfo.InvariantCulture));

@@ -9,7 +9,17 @@ public sealed class LinkInfo
 {
     private const int HeaderSize = 16;
 
-    private LinkInfo(Ifinfomsg header) => Header = header;
+    private readonly Dictionary<ushort, byte[]> attributes = [];
+    private readonly Dictionary<ushort, byte[]> data = [];
+
+    private LinkInfo(ReadOnlySpan<byte> message)
+    {
+        Header = MemoryMarshal.Read<Ifinfomsg>(message);
+        Message = message.ToArray();
+    }
+
+    /// <summary>The message, without the header of netlink.</summary>
+    public ReadOnlyMemory<byte> Message { get; }
 
     /// <summary>Type, index and flags.</summary>
     public Ifinfomsg Header { get; }
@@ -32,12 +42,46 @@ public sealed class LinkInfo
     /// <summary>Whether it is up.</summary>
     public bool IsUp => (Flags & RouteConstants.IFF_UP) != 0;
 
-    internal static LinkInfo Parse(ReadOnlySpan<byte> payload)
+    /// <summary>The index of the device that it is a port of; 0 if of none.</summary>
+    public uint Master => Number(RouteConstants.IFLA_MASTER) ?? 0;
+
+    /// <summary>
+    /// The index of the device below it, or of its peer; null if there is none. In another namespace, if <see cref="HasLinkOutside"/>.
+    /// </summary>
+    public uint? Link => Number(RouteConstants.IFLA_LINK);
+
+    /// <summary>Whether <see cref="Link"/> is of another network namespace.</summary>
+    public bool HasLinkOutside => attributes.ContainsKey(RouteConstants.IFLA_LINK_NETNSID);
+
+    /// <summary>An attribute that is a number of 32 bits; null if it is absent.</summary>
+    /// <param name="type">IFLA_*.</param>
+    public uint? Number(ushort type) => attributes.TryGetValue(type, out byte[]? value) && value.Length >= sizeof(uint)
+        ? MemoryMarshal.Read<uint>(value)
+        : null;
+
+    /// <summary>An attribute; empty if it is absent.</summary>
+    /// <param name="type">IFLA_*.</param>
+    public ReadOnlyMemory<byte> Attribute(ushort type) => attributes.GetValueOrDefault(type, []);
+
+    /// <summary>An attribute of its kind's own (IFLA_INFO_DATA); empty if it is absent.</summary>
+    /// <param name="type">IFLA_BR_*, IFLA_MACVLAN_*.</param>
+    public ReadOnlyMemory<byte> Data(ushort type) => data.GetValueOrDefault(type, []);
+
+    /// <summary>Understands a message of type RTM_NEWLINK.</summary>
+    /// <param name="payload">The message, without the header of netlink.</param>
+    /// <exception cref="LinuxException">It is too short (EPROTO).</exception>
+    public static LinkInfo Parse(ReadOnlySpan<byte> payload)
     {
-        var link = new LinkInfo(MemoryMarshal.Read<Ifinfomsg>(payload));
+        if (payload.Length < HeaderSize)
+        {
+            throw new LinuxException($"RTM_NEWLINK of {payload.Length} bytes", Errno.EPROTO);
+        }
+
+        var link = new LinkInfo(payload);
         var attributes = new NetlinkAttributes(payload[HeaderSize..]);
         while (attributes.MoveNext())
         {
+            link.attributes[attributes.Type] = attributes.Value.ToArray();
             switch (attributes.Type)
             {
                 case RouteConstants.IFLA_IFNAME:
@@ -56,12 +100,20 @@ public sealed class LinkInfo
 
     private void ParseInfo(ReadOnlySpan<byte> value)
     {
-        var attributes = new NetlinkAttributes(value);
-        while (attributes.MoveNext())
+        var parts = new NetlinkAttributes(value);
+        while (parts.MoveNext())
         {
-            if (attributes.Type == RouteConstants.IFLA_INFO_KIND)
+            if (parts.Type == RouteConstants.IFLA_INFO_KIND)
             {
-                Kind = Text(attributes.Value);
+                Kind = Text(parts.Value);
+            }
+            else if (parts.Type == RouteConstants.IFLA_INFO_DATA)
+            {
+                var inner = new NetlinkAttributes(parts.Value);
+                while (inner.MoveNext())
+                {
+                    data[inner.Type] = inner.Value.ToArray();
+                }
             }
         }
     }

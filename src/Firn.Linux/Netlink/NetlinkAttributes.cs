@@ -5,7 +5,7 @@ namespace Firn.Linux.Netlink;
 
 /// <summary>Walks over the attributes of a netlink message (struct nlattr, netlink(7)): for use with foreach.</summary>
 /// <param name="attributes">The attributes.</param>
-internal ref struct NetlinkAttributes(ReadOnlySpan<byte> attributes)
+public ref struct NetlinkAttributes(ReadOnlySpan<byte> attributes)
 {
     private const int HeaderSize = 4;
 

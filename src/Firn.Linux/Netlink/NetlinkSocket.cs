@@ -14,6 +14,7 @@ public sealed class NetlinkSocket : IDisposable
     private readonly Fd socket;
     private readonly byte[] buffer = new byte[BufferSize];
     private uint sequence;
+    private bool handsOverHeaders;
 
     /// <summary>Takes over a netlink socket, maybe one that was made in another namespace.</summary>
     public NetlinkSocket(Fd socket) => this.socket = socket;
@@ -68,6 +69,22 @@ public sealed class NetlinkSocket : IDisposable
         throw new LinuxException("netlink list, which changed each time that it was read", Errno.EAGAIN);
     }
 
+    /// <summary>The same with whole messages: their headers, too.</summary>
+    /// <inheritdoc cref="Dump"/>
+    public SysResult DumpWhole<T>(ushort type, in T request, Action restart, MessageHandler message)
+        where T : unmanaged
+    {
+        handsOverHeaders = true;
+        try
+        {
+            return Dump(type, in request, restart, message);
+        }
+        finally
+        {
+            handsOverHeaders = false;
+        }
+    }
+
     /// <summary>Makes a request that changes something, and waits until it is done.</summary>
     /// <param name="request">The request.</param>
     /// <returns>0, or -errno.</returns>
@@ -112,7 +129,8 @@ public sealed class NetlinkSocket : IDisposable
                     throw new LinuxException("netlink message of a wrong length", Errno.EPROTO);
                 }
 
-                ReadOnlySpan<byte> payload = rest[HeaderSize..(int)header.nlmsg_len];
+                ReadOnlySpan<byte> whole = rest[..(int)header.nlmsg_len];
+                ReadOnlySpan<byte> payload = whole[HeaderSize..];
                 rest = rest[Math.Min(rest.Length, Align((int)header.nlmsg_len))..];
                 if (header.nlmsg_seq != sequence)
                 {
@@ -127,7 +145,7 @@ public sealed class NetlinkSocket : IDisposable
                     case NetlinkConstants.NLMSG_DONE or NetlinkConstants.NLMSG_ERROR:
                         return new SysResult(payload.Length >= sizeof(int) ? MemoryMarshal.Read<int>(payload) : 0);
                     default:
-                        message(payload);
+                        message(handsOverHeaders ? whole : payload);
                         break;
                 }
             }

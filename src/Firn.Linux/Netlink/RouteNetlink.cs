@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Firn.Linux.Abi;
 
 namespace Firn.Linux.Netlink;
@@ -6,9 +7,14 @@ namespace Firn.Linux.Netlink;
 /// <remarks>One thread at a time.</remarks>
 public sealed class RouteNetlink : IDisposable
 {
+    private const int HeaderSize = 16;
+
     private readonly NetlinkSocket socket;
 
     private RouteNetlink(NetlinkSocket socket) => this.socket = socket;
+
+    /// <summary>Says whether a message is wanted.</summary>
+    public delegate bool MessageFilter(ReadOnlySpan<byte> payload);
 
     /// <summary>Opens a socket in the caller's network namespace.</summary>
     /// <exception cref="LinuxException">It can't be made.</exception>
@@ -35,6 +41,50 @@ public sealed class RouteNetlink : IDisposable
                 new NetlinkMessage(RouteConstants.RTM_NEWLINK)
                     .Header(new Ifinfomsg { ifi_index = index, ifi_flags = flags, ifi_change = mask }))
             .OrThrow($"RTM_NEWLINK({index}, flags 0x{flags:x})");
+
+    /// <summary>Reads a list: all messages, one behind the other, as they came.</summary>
+    /// <param name="type">RTM_GET*.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="keep">Whether a message is wanted, by what follows the header of netlink.</param>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public byte[] ReadWhole<T>(ushort type, in T request, MessageFilter keep)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(keep);
+        var all = new List<byte>();
+        socket.DumpWhole(type, in request, all.Clear, whole =>
+        {
+            if (keep(whole[HeaderSize..]))
+            {
+                all.AddRange(whole);
+                all.AddRange(new byte[-whole.Length & 3]);
+            }
+        }).OrThrow($"list {type} of rtnetlink");
+        return [.. all];
+    }
+
+    /// <summary>Whether any device has a queueing discipline that was set, and is not the kernel's default.</summary>
+    /// <exception cref="LinuxException">The kernel refuses to say.</exception>
+    public bool HasQueueing()
+    {
+        // Only one that was set has a handle (tc(8)).
+        int found = 0;
+        SysResult result = socket.Dump(
+            RouteConstants.RTM_GETQDISC,
+            default(Tcmsg),
+            () => found = 0,
+            payload => found += MemoryMarshal.Read<Tcmsg>(payload).tcm_handle != 0 ? 1 : 0);
+        if (result.Errno != Errno.EOPNOTSUPP)
+        {
+            result.OrThrow("RTM_GETQDISC");
+        }
+
+        return found > 0;
+    }
+
+    /// <summary>Makes a request, and waits until it is done.</summary>
+    /// <returns>0, or -errno.</returns>
+    public SysResult Request(NetlinkMessage request) => socket.Request(request);
 
     /// <inheritdoc/>
     public void Dispose() => socket.Dispose();

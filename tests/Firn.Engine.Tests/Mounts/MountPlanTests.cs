@@ -79,6 +79,18 @@ public sealed class MountPlanTests
                 .Select(node => node.Entry.Mountpoint));
 
     [Fact]
+    public void A_type_that_was_enabled_is_just_mounted_again()
+    {
+        List<MntEntry> entries = Entries("1 0 8:1 / / rw - ext4 disk rw", "2 1 0:2 / /huge rw - hugetlbfs none rw");
+        Assert.Equal(["/huge"], MountPlan.FindUnmakeable(entries).Select(node => node.Entry.Mountpoint));
+        entries[1].Fstype = (uint)Fstype.Auto;
+        entries[1].Fsname = "hugetlbfs";
+        Assert.Empty(MountPlan.FindUnmakeable(entries));
+        MountPlan plan = MountPlan.Make(entries, "/", _ => null);
+        Assert.Contains(plan.Sources, step => step is MakeFileSystem { Type: "hugetlbfs" });
+    }
+
+    [Fact]
     public void A_masked_file_stays_the_trees_own_device()
     {
         List<MntEntry> entries = Entries(
@@ -151,10 +163,12 @@ public sealed class MountPlanTests
         MountPlan plan = Plan(
             "1 0 8:1 / / rw - ext4 disk rw",
             "2 1 0:2 / /dev rw - tmpfs t rw",
-            "3 2 0:3 / /dev/pts rw - devpts d rw",
-            "4 2 0:3 /2 /dev/console rw - devpts d rw");
+            "3 2 0:3 /2 /dev/console rw - devpts d rw",
+            "4 2 0:3 / /dev/pts rw - devpts d rw");
         List<MountStep> steps = [.. plan.Assembly];
-        int opened = steps.FindIndex(step => step is OpenTerminals { Index: 2 });
+        Assert.Contains(steps, step
+            => step is Attach { Path: "pts" } attach && attach.Mount == steps.OfType<OpenTerminals>().Single().DevPts);
+        int opened = steps.FindIndex(step => step is OpenTerminals { Indexes.Max: 2 });
         Assert.True(opened >= 0 && opened < steps.FindIndex(step => step is CopyTree { Path: "2" }));
     }
 

@@ -2,7 +2,8 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>The freezer of control groups, version 1 and 2: stops a tree at one instant; what was frozen stays frozen, what was not, not.</summary>
+/// <summary>The freezer of control groups, version 1 and 2: stops a tree at one instant; what was frozen stays frozen, what was not,
+/// not.</summary>
 public sealed class FreezerTests(ITestOutputHelper output)
 {
     private const string Kills = "60";
@@ -62,7 +63,8 @@ public sealed class FreezerTests(ITestOutputHelper output)
         using var group = new TestCgroup(hierarchy);
         var target = new SelfChecking(space);
         string images = space.MakeDirectory("images");
-        string script = $"echo $$ > {group.Path}/cgroup.procs; exec {Programs.Firn} dump -t {target.Pid} -D {images} --freeze-cgroup {group.Path}";
+        string script = $"echo $$ > {group.Path}/cgroup.procs; exec {Programs.Firn} dump -t {target.Pid} -D {images} "
+            + $"--freeze-cgroup {group.Path}";
         Outcome outcome = space.Run("sh", "-c", script);
         Assert.Equal(1, outcome.Status);
         Assert.Contains("holds firn itself", outcome.Error, StringComparison.Ordinal);

@@ -10,8 +10,9 @@ namespace Firn.Engine.Tests.RoundTrip;
 public sealed class KillTests(ITestOutputHelper output)
 {
     private const string KillsOfDump = "250";
-    private const string KillsOfRestore = "150";
+    private const string KillsOfRestore = "50";
     private const string KillsOfTarget = "200";
+    private const string KillsInNamespaces = "40";
 
     public static IEnumerable<TheoryDataRow<int>> Seeds => Enumerable.Range(1, 8).Select(seed => new TheoryDataRow<int>(seed));
 
@@ -42,7 +43,11 @@ public sealed class KillTests(ITestOutputHelper output)
     // What is restored whole before the signal comes runs on.
     [Theory]
     [InlineData("alone", 1, 101)]
-    [InlineData("restored", 2, 102)]
+    [InlineData("alone", 1, 102)]
+    [InlineData("alone", 1, 103)]
+    [InlineData("restored", 2, 104)]
+    [InlineData("restored", 2, 105)]
+    [InlineData("restored", 2, 106)]
     public void Killed_at_random_moments_of_a_restore_nothing_is_left(string kind, int processes, int seed)
     {
         using var space = new PidNamespace();
@@ -64,6 +69,35 @@ public sealed class KillTests(ITestOutputHelper output)
             "-d",
             "-v0"));
         Assert.Equal(before, Files(images, Path.GetDirectoryName(target.Counters)!));
+    }
+
+    // In a pid namespace all goes with its init, in whatever state that is.
+    [Theory]
+    [InlineData("contained", 2, 103)]
+    [InlineData("added", 3, 104)]
+    public void Killed_at_random_moments_of_a_restore_into_namespaces_nothing_is_left(string kind, int processes, int seed)
+    {
+        using var space = new PidNamespace();
+        string counters = Path.Combine(space.MakeDirectory("work"), "counters");
+        bool isContained = kind == "contained";
+        int started = space.Start(
+        [
+            .. isContained ? [Programs.Target("contain"), "pui"] : Array.Empty<string>(),
+            Programs.Target("checking"), "restored", counters,
+        ]);
+        PidNamespace.Until(
+            () => File.Exists(counters) && File.ReadAllBytes(counters) is [_, _, _, _, _, _, _, _, 1, ..], "checking is ready");
+        int root = isContained ? space.Pids.First(pid => pid > started) : started;
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{root}", "-D", images);
+        space.UntilEmpty();
+        string[] before = Files(images, Path.GetDirectoryName(counters)!);
+        Must(space.Run(
+        [
+            Programs.Target("killer"), "restore", KillsInNamespaces, $"{seed}", $"{processes}",
+            Programs.Firn, "restore", "-D", images, "-d", "-v0", .. isContained ? Array.Empty<string>() : ["--new-pid-namespace"],
+        ]));
+        Assert.Equal(before, Files(images, Path.GetDirectoryName(counters)!));
     }
 
     // Ends well or with an error, and never hangs: the driver watches over that.

@@ -58,6 +58,15 @@ public sealed class MountTests : IDisposable
     }
 
     [Fact]
+    public void A_mount_that_is_skipped_is_not_there()
+    {
+        string images = Dump("--skip-mnt", "/mnt");
+        space.FirnMust("restore", "-D", images, "-d");
+        Assert.DoesNotContain(" /mnt ", Mounts(), StringComparison.Ordinal);
+        Assert.Contains(" /srv ", Mounts(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_dump_leaves_the_mounts_as_they_are()
     {
         string before = Mounts();

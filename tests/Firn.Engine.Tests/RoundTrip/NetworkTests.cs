@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
 using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
@@ -9,6 +11,42 @@ public sealed class NetworkTests
     private const int SIGUSR1 = 10;
     private const int SIGKILL = 9;
     private const string TargetName = "ns_names";
+
+    private static readonly string[] Content =
+    [
+        "link set lo up",
+        "addr add 10.255.0.1/32 dev lo",
+        "addr add 10.7.0.2/24 dev eth0 label eth0:one",
+        "addr add 10.7.0.3/24 dev eth0",
+        "addr add fd00:7::2/64 dev eth0",
+        "link set eth0 mtu 1400 txqueuelen 500 up",
+        "link add va index 21 type veth peer name vb index 25",
+        "link add br1 index 30 type bridge stp_state 0 ageing_time 12345 mcast_snooping 0",
+        "link set va master br1 up",
+        "link set vb up",
+        "link add mv index 33 link vb type macvlan mode bridge",
+        "link set mv up",
+        "addr add 192.168.9.1/24 dev br1",
+        "link set br1 up",
+        "link add ifb7 index 50 type ifb",
+        "route add default via 10.7.0.1",
+        "route add 10.99.0.0/16 via 10.7.0.9 metric 7 table 100",
+        "route add 10.98.0.0/16 nexthop via 10.7.0.9 weight 2 nexthop via 192.168.9.7 weight 1",
+        "route add blackhole 10.97.0.0/16",
+        "-6 route add fd00:8::/64 via fd00:7::1",
+        "rule add from 10.7.0.0/24 table 100 pref 700",
+        "rule del pref 32767",
+        "neigh add 10.7.0.77 lladdr 02:aa:bb:cc:dd:ee dev eth0 nud permanent",
+    ];
+
+    private static readonly string[] Settings =
+    [
+        "ipv4/conf/all/forwarding=1", "ipv4/conf/eth0/rp_filter=2", "ipv4/conf/eth0/accept_redirects=0", "ipv4/conf/default/log_martians=1",
+        "ipv4/ip_unprivileged_port_start=80", "ipv4/ping_group_range=0	5", "ipv6/conf/br1/disable_ipv6=1", "ipv6/conf/eth0/accept_ra=0",
+        "unix/max_dgram_qlen=33",
+    ];
+
+    private static readonly string[] NetworkImages = ["netns", "netdev", "ifaddr", "route", "rule", "iptables", "ip6tables", "nftables"];
 
     [Fact]
     public void An_empty_namespace_has_no_image_and_its_loopback_is_as_it_was()
@@ -39,9 +77,7 @@ public sealed class NetworkTests
     public void An_external_namespace_is_joined()
     {
         using var space = new PidNamespace();
-        string unshare = Programs.Command("/usr/bin/unshare");
-        int holder = space.Start([unshare, "--net", "/bin/sleep", "1000"]);
-        PidNamespace.Until(() => Name(space, holder) == "sleep", "sleep runs");
+        int holder = StartHolder(space);
         string network = Network(space, holder);
         string inode = network.Split('[', ']')[1];
         int root = Start(space, "work", out string work, Nsenter, $"--net=/proc/{holder}/ns/net", Programs.Target("contain"), "pu");
@@ -71,7 +107,98 @@ public sealed class NetworkTests
         CheckItself(space, root, work);
     }
 
-    private static readonly string[] NetworkImages = ["netns", "netdev", "ifaddr", "route", "rule", "iptables", "ip6tables", "nftables"];
+    [Fact]
+    public void Devices_addresses_routes_rules_and_settings_are_as_they_were()
+    {
+        using var space = new PidNamespace();
+        int holder = StartHolder(space);
+        string[] inHolder = [Nsenter, $"--net=/proc/{holder}/ns/net"];
+        int root = Start(space, "work", out string work, [.. inHolder, Programs.Target("contain"), "pun"]);
+        IpMust(space, holder, "link add br-out type bridge");
+        IpMust(space, holder, "link set br-out up");
+        IpMust(space, holder, $"link add v-out index 40 type veth peer name eth0 index 17 address 02:11:22:33:44:55 netns {root}");
+        IpMust(space, holder, "link set v-out master br-out up");
+        foreach (string line in Content)
+        {
+            IpMust(space, root, line);
+        }
+
+        foreach (string setting in Settings)
+        {
+            string[] parts = setting.Split('=');
+            Outcome set = space.Run(Nsenter, "-t", $"{root}", "-n", "/bin/sh", "-c", $"echo '{parts[1]}' > /proc/sys/net/{parts[0]}");
+            Assert.True(set.Status == 0, set.Error);
+        }
+
+        // Until all addresses are probed.
+        PidNamespace.Until(
+            () => !IpMust(space, root, "addr").Contains("tentative", StringComparison.Ordinal), "addresses have been probed");
+        string before = Describe(space, root);
+        string images = space.MakeDirectory("images");
+        Must(space.Run([.. inHolder, Programs.Firn, "dump", "-t", $"{root}", "-D", images]));
+        PidNamespace.Until(() => !space.Pids.Contains(root), "the tree is gone");
+        PidNamespace.Until(
+            () => !IpMust(space, holder, "link").Contains("v-out", StringComparison.Ordinal), "the kernel has taken its devices down");
+        string[] restore = [.. inHolder, Programs.Firn, "restore", "-D", images, "-d", "--pidfile", "pid"];
+        Must(space.Run([.. restore, "--external", "veth[eth0]:v-new@br-out"]));
+        root = int.Parse(File.ReadAllText(Path.Combine(images, "pid")), CultureInfo.InvariantCulture);
+
+        // Routes of one prefix and metric, as each device has to its neighbours, come in the order in which devices were set up.
+        Assert.Equal(before.Split('\n').Order(StringComparer.Ordinal), Describe(space, root).Split('\n').Order(StringComparer.Ordinal));
+        string outer = IpMust(space, holder, "-o link show v-new");
+        Assert.Contains("master br-out", outer, StringComparison.Ordinal);
+        Assert.Contains(",UP", outer, StringComparison.Ordinal);
+        CheckItself(space, root, work);
+    }
+
+    [Fact]
+    public void What_can_not_be_saved_is_refused_by_name()
+    {
+        using var space = new PidNamespace();
+        int root = Start(space, "work", out string work, Programs.Target("contain"), "pun");
+        IpMust(space, root, "link add br0 type bridge");
+        IpMust(space, root, "link set br0 up");
+        IpMust(space, root, "link add vx type vxlan id 7 dev br0 dstport 4789");
+        IpMust(space, root, "addr add 10.1.0.1/24 dev br0");
+        IpMust(space, root, "nexthop add id 5 via 10.1.0.9 dev br0");
+        IpMust(space, root, "route add 10.2.0.0/24 nhid 5");
+        Outcome outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains("[net-device]", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("vx of kind vxlan", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("[net-nexthop]", outcome.Error, StringComparison.Ordinal);
+        CheckItself(space, root, work);
+    }
+
+    private static int StartHolder(PidNamespace space)
+    {
+        int holder = space.Start([Programs.Command("/usr/bin/unshare"), "--net", "/bin/sleep", "1000"]);
+        PidNamespace.Until(() => Name(space, holder) == "sleep", "sleep runs");
+        return holder;
+    }
+
+    private static void Must(Outcome outcome) => Assert.True(outcome.Status == 0, outcome.Error);
+
+    // All that ip tells, but what it counts: identifiers of peers' namespaces, timers.
+    private static string Describe(PidNamespace space, int root)
+    {
+        var text = new StringBuilder();
+        string[] lists = ["-d link", "addr", "route show table all", "-6 route show table all", "rule", "-6 rule", "neigh"];
+        foreach (string list in lists)
+        {
+            string all = IpMust(space, root, list);
+            all = Regex.Replace(all, @"link-netnsid \d+|if\d+|[a-z_]+_timer +[\d.]+|root_[a-z_]+ +\S+|expires \d+sec", "*");
+            text.AppendLine($"{list}:").AppendLine(all);
+        }
+
+        foreach (string setting in Settings)
+        {
+            string path = $"/proc/sys/net/{setting.Split('=')[0]}";
+            text.AppendLine($"{path} = {space.Run(Nsenter, "-t", $"{root}", "-n", "/bin/cat", path).Output}");
+        }
+
+        return text.ToString();
+    }
 
     private static string Nsenter => Programs.Command("/usr/bin/nsenter");
 

@@ -3,7 +3,8 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>What can't be saved is refused by name, by `check --pid` and by `dump` alike, and the program is none the worse for it.</summary>
+/// <summary>What can't be saved is refused by name, by `check --pid` and by `dump` alike, and the program is none the worse for
+/// it.</summary>
 /// <remarks>tests/Targets/refused.c makes the objects. The names are those of docs/errors.md.</remarks>
 public sealed class RefusalTests
 {
@@ -12,7 +13,8 @@ public sealed class RefusalTests
 
     public static TheoryData<string> Kinds { get; } =
     [
-        "tcp-established", "udp-corked", "unix-fds-in-flight", "unix-out-of-band", "pipe-packets", "link-remap", "ghost-limit", "file-locks",
+        "tcp-established", "udp-corked", "unix-fds-in-flight", "unix-out-of-band", "pipe-packets", "link-remap", "ghost-limit",
+            "file-locks",
         "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "packet-socket", "vsock-socket", "fanotify-group",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret", "aio-ring", "hugetlb", "sysv-shm",
         "shared-task-state", "shared-address-space", "process-group", "pidfd-outside", "pidfd-thread", "dead-leader",

@@ -27,7 +27,9 @@ public class AbiTests(ITestOutputHelper output)
         "linux/sched/types.h", "linux/signalfd.h", "linux/sock_diag.h", "linux/socket.h", "asm/socket.h", "linux/sockios.h",
         "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h",
         "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
-        "linux/unix_diag.h", "linux/wait.h", "asm/statfs.h", "sys/user.h", "stddef.h",
+        "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
+        "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "asm/statfs.h", "sys/user.h",
+            "stddef.h",
     ];
 
     private static readonly string[] LibcHeaders =
@@ -58,6 +60,11 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(SchedAttributes)] = "struct sched_attr",
         [typeof(SeccompMetadata)] = "struct seccomp_metadata",
         [typeof(Ifinfomsg)] = "struct ifinfomsg",
+        [typeof(Ndmsg)] = "struct ndmsg",
+        [typeof(Rtmsg)] = "struct rtmsg",
+        [typeof(Rtnexthop)] = "struct rtnexthop",
+        [typeof(Tcmsg)] = "struct tcmsg",
+        [typeof(Nfgenmsg)] = "struct nfgenmsg",
         [typeof(Nlattr)] = "struct nlattr",
         [typeof(Nlmsghdr)] = "struct nlmsghdr",
         [typeof(MountAttr)] = "struct mount_attr",

@@ -7,7 +7,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Cgroups;
 
-/// <summary>Makes control groups as cgroup.img has them, as far as the mode allows, and takes them away again should the restore fail.</summary>
+/// <summary>Makes control groups as cgroup.img has them, as far as the mode allows, and takes them away again should the restore
+/// fail.</summary>
 internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
 {
     private const int AllPermissions = 0xFFF;
@@ -158,7 +159,8 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
     private static string DirectoryOf(CgroupHierarchy hierarchy, string path)
         => path.Split('/').Contains("..") || hierarchy.DirectoryOf(path) is not string directory
             ? throw new CheckpointException(
-                $"cgroup {path} of the hierarchy `{hierarchy.Name}` can't be reached: {hierarchy.MountPoint} shows only {hierarchy.Root}; name "
+                $"cgroup {path} of the hierarchy `{hierarchy.Name}` can't be reached: {hierarchy.MountPoint} shows only "
+                    + $"{hierarchy.Root}; name "
                     + "another place with --cgroup-root, or restore with --manage-cgroups=ignore")
             {
                 Phase = "cgroups",
@@ -166,7 +168,8 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
             : directory;
 
     private static CheckpointException Missing(string directory)
-        => new($"cgroup {directory} does not exist, and this mode of --manage-cgroups makes none; make it, or give `soft`") { Phase = "cgroups" };
+        => new($"cgroup {directory} does not exist, and this mode of --manage-cgroups makes none; make it, or "
+            + "give `soft`") { Phase = "cgroups" };
 
     private void MakeDirectories(CgroupHierarchy hierarchy, string directory)
     {
@@ -292,7 +295,8 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
         if (result.Errno == Errno.EOPNOTSUPP)
         {
             // Some files of version 1 can only be read by now, as memory.kmem.limit_in_bytes.
-            context.Log.LogWarning("{Path}: this kernel takes no value any more, {Value} is lost", group.PathOf(property.Name), property.Value);
+            context.Log.LogWarning("{Path}: this kernel takes no value any more, {Value} is lost", group.PathOf(property.Name),
+                property.Value);
         }
         else if (result.IsError)
         {
@@ -305,7 +309,8 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
         string[] present = group.Read("cgroup.subtree_control").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         string[] wanted = value.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         IEnumerable<string> changes =
-            [.. present.Except(wanted).Select(controller => $"-{controller}"), .. wanted.Except(present).Select(controller => $"+{controller}")];
+            [.. present.Except(wanted).Select(controller
+                => $"-{controller}"), .. wanted.Except(present).Select(controller => $"+{controller}")];
         if (changes.Any())
         {
             Must(group, "cgroup.subtree_control", string.Join(' ', changes));

@@ -9,7 +9,8 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Cgroups;
 
-/// <summary>In which control groups each thread sits: cg_set of its core, and the sets of cgroup.img. The restore half is in CgroupTree.</summary>
+/// <summary>In which control groups each thread sits: cg_set of its core, and the sets of cgroup.img. The restore half is in
+/// CgroupTree.</summary>
 /// <remarks>
 /// A set names one group in each hierarchy. Number 1 is Firn's own: a tree that is all in it needs no image. Paths are those of Firn's
 /// cgroup namespace; where the tree has its own, cgns_prefix says how much of a path lies outside of that. cgroups(7).
@@ -71,7 +72,8 @@ internal sealed class CgroupPlaces : TaskKind
             }
 
             set = new CgSetEntry { Id = (uint)known.Count + 1 };
-            foreach (CgroupMembership membership in Selected(context, CgroupMembership.Parse(text)).OrderBy(its => its.Name, StringComparer.Ordinal))
+            foreach (CgroupMembership membership in Selected(context, CgroupMembership.Parse(text)).OrderBy(its
+                => its.Name, StringComparer.Ordinal))
             {
                 var member = new CgMemberEntry { Name = membership.Name, Path = membership.Path };
                 if (prefixes.TryGetValue(membership.Name, out int prefix) && prefix > 0)

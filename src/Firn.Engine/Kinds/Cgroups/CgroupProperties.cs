@@ -1,7 +1,8 @@
 namespace Firn.Engine.Kinds.Cgroups;
 
 /// <summary>Which files of a control group are saved, for each controller. The lists of version 1 are CRIU's.</summary>
-/// <remarks>Kernel: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Order matters: memory.memsw is never below memory.limit.</remarks>
+/// <remarks>Kernel: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Order matters: memory.memsw is never below
+/// memory.limit.</remarks>
 internal sealed class CgroupProperties
 {
     private static readonly Dictionary<string, string[]> BuiltIn = new()
@@ -126,7 +127,8 @@ internal sealed class CgroupProperties
     }
 
     private static string Quoted(Queue<string> words)
-        => words.TryDequeue(out string? word) && word[0] == '"' ? word[1..^1] : throw Malformed($"`{word}` stands where a quoted word must be");
+        => words.TryDequeue(out string? word)
+            && word[0] == '"' ? word[1..^1] : throw Malformed($"`{word}` stands where a quoted word must be");
 
     private static void Expect(Queue<string> words, string expected)
     {

@@ -23,7 +23,9 @@ internal sealed partial class Terminal
         OpenFlags flags = ((OpenFlags)file.Flags & ~OpenFlags.O_ASYNC) | OpenFlags.O_NOCTTY;
         if (info.Type == TtyType.Ctty)
         {
-            return OpenCaller(context, info, flags);
+            return state.FindOfSession(context, entry.Id) is { } own && IsMadeHere(context, state, own)
+                ? OpenSlave(state.PairOf(context, own.Pty.Index), own, flags)
+                : OpenCaller(context, info, flags);
         }
 
         if (info.Type != TtyType.Pty || info.Pty is null)
@@ -33,7 +35,7 @@ internal sealed partial class Terminal
 
         uint slaveId = info.Pty.Index << 1;
         bool isMaster = info.Id != slaveId;
-        if (!isMaster && info.Termios is not null && !state.HasMaster(context, slaveId + 1) && !IsOrphan(context, info))
+        if (!isMaster && info.Termios is not null && !IsMadeHere(context, state, info))
         {
             Fd caller = OpenCaller(context, info, flags);
             RestoreSettings(caller.Number, info);
@@ -41,14 +43,7 @@ internal sealed partial class Terminal
         }
 
         Pair pair = state.PairOf(context, info.Pty.Index);
-        if (isMaster)
-        {
-            return pair.TakeMaster(flags);
-        }
-
-        return new Fd(
-            Sys.TerminalOpenPeer(
-                pair.Master.Number, flags | OpenFlags.O_CLOEXEC).OrThrow($"ioctl(pts {info.Pty.Index}, TIOCGPTPEER)").Int32);
+        return isMaster ? pair.TakeMaster(flags) : OpenSlave(pair, info, flags);
     }
 
     /// <inheritdoc/>
@@ -127,6 +122,13 @@ internal sealed partial class Terminal
             Sys.Ioctl(fd.Number, TerminalIoctl.TIOCEXCL).OrThrow($"ioctl(terminal {info.Id}, TIOCEXCL)");
         }
     }
+
+    private static Fd OpenSlave(Pair pair, TtyInfoEntry info, OpenFlags flags)
+        => new(Sys.TerminalOpenPeer(
+            pair.Master.Number, flags | OpenFlags.O_CLOEXEC).OrThrow($"ioctl(pts {info.Pty.Index}, TIOCGPTPEER)").Int32);
+
+    private static bool IsMadeHere(RestoreContext context, Pairs state, TtyInfoEntry slave)
+        => state.HasMaster(context, (slave.Pty.Index << 1) + 1) || IsOrphan(context, slave);
 
     // Its program is gone, and whoever asked for the restore takes the master of a new one.
     private static bool IsOrphan(RestoreContext context, TtyInfoEntry info)
@@ -261,6 +263,17 @@ internal sealed partial class Terminal
                 ? info
                 : throw new ImageFormatException(
                     ImageKind.TtyInfo.FileName(0), 0, "tty-info", $"has no terminal {id}, which files.img names");
+        }
+
+        /// <summary>
+        /// The terminal of the session of whoever holds a file: what /dev/tty stood for. Opened by its own name, it is the same to the
+        /// holder.
+        /// </summary>
+        public TtyInfoEntry? FindOfSession(RestoreContext context, uint fileId)
+        {
+            uint session = context.Tasks.Find(task => task.Descriptors.Any(one => one.Id == fileId))?.Entry.Sid ?? 0;
+            return session == 0 ? null : context.Images.All<TtyInfoEntry>(ImageKind.TtyInfo).FirstOrDefault(
+                info => info.Sid == session && info.Type == TtyType.Pty && info.Pty is { } pty && info.Id == pty.Index << 1);
         }
 
         public bool HasMaster(RestoreContext context, uint masterId)

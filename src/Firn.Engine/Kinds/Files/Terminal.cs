@@ -55,7 +55,7 @@ internal sealed partial class Terminal : FileKind
                     "it is a terminal of a program outside of the tree",
                     "allow it with --shell-job, also at the restore, where the caller's terminal takes its place");
                 break;
-            case Side.Controlling when !context.Options.ShellJob:
+            case Side.Controlling when !context.Options.ShellJob && !IsOfTree(context, file.Owner):
                 context.Problems.Add(
                     "controlling-terminal",
                     file.Owner.Pid,
@@ -189,6 +189,12 @@ internal sealed partial class Terminal : FileKind
     private static uint InfoId(OpenFile file) => ((uint)IndexOf(file) << 1) + (SideOf(file) == Side.Master ? 1u : 0);
 
     private static uint SlaveDevice(int index) => ((FirstSlaveMajor + ((uint)index >> 8)) << 8) | ((uint)index & 0xff);
+
+    // Whether the terminal of a task's session is open in the tree by its own name too, and the session is the tree's.
+    private static bool IsOfTree(DumpContext context, DumpedTask task)
+        => context.FindTask(task.Stat.Session) is not null
+            && context.Files.Files.Any(file => file.IsDescriptor && SideOf(file) is Side.Slave or Side.Master
+                && SlaveDevice(IndexOf(file)) == (uint)task.Stat.TtyNumber);
 
     private static OpenFile? FindMaster(DumpContext context, int index)
         => context.Files.Files.FirstOrDefault(file => file.IsDescriptor && SideOf(file) == Side.Master && IndexOf(file) == index);

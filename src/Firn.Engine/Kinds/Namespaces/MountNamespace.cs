@@ -37,6 +37,18 @@ internal sealed partial class MountNamespace : NamespaceKind
     {
         MountView view = context.Files.State.Get<MountView>();
         view.Look(context, own);
+        view.Skip(context.Options.SkippedMounts);
+        foreach (MntEntry entry in view.Entries.Where(entry => entry.Fstype == (uint)Fstype.Unsupported))
+        {
+            // Said to have no content of their own.
+            string type = view.Found[entry.MntId].FileSystemType;
+            if (context.Options.EnabledFileSystems.Contains(type) || context.Options.EnabledFileSystems.Contains("all"))
+            {
+                entry.Fstype = (uint)Fstype.Auto;
+                entry.Fsname = type;
+            }
+        }
+
         ExternalMounts external = ExternalMounts.Parse(context.Options.External);
         List<MountEntry> here = MountInfo.Read(Sys.GetPid());
         foreach (MntEntry entry in view.Entries)
@@ -141,7 +153,7 @@ internal sealed partial class MountNamespace : NamespaceKind
                     $"{mount.Root[..^"//deleted".Length]}, which is mounted there, was removed from its file system",
                     $"unmount it, or name it: --external mnt[{mount.MountPoint}]:KEY");
             }
-            else if (FileSystems.Treat(node.Type) == Treatment.FreshForHost && !isHostsUser)
+            else if (node.Treatment == Treatment.FreshForHost && !isHostsUser)
             {
                 context.Problems.Add(
                     "mount-user-namespace",
@@ -208,7 +220,7 @@ internal sealed partial class MountNamespace : NamespaceKind
     // One mount of the whole of each tmpfs that is saved; one that can be reached, if there is any.
     private static IEnumerable<MountNode> ContentMounts(MountView view)
         => view.Nodes
-            .Where(node => !node.IsExternal && node.Entry.Root == "/" && FileSystems.Treat(node.Type) == Treatment.Content
+            .Where(node => !node.IsExternal && node.Entry.Root == "/" && node.Treatment == Treatment.Content
                 && MountPlan.IsMadeAnew(view.Nodes, node))
             .GroupBy(node => node.Entry.RootDev)
             .Select(group => group.OrderBy(node => IsHidden(view, node)).First());

@@ -36,7 +36,8 @@ internal abstract class NamespaceKind
 
     /// <summary>
     /// Says what of the namespace would make the dump fail, into <see cref="DumpContext.Problems"/>. The tree stands, nothing is changed,
-    /// and it may run on afterwards: also called by `check --pid`. Before any <see cref="TaskKind.Examine"/> and before files are looked at.
+    /// and it may run on afterwards: also called by `check --pid`. Before any <see cref="TaskKind.Examine"/> and before files are looked
+    /// at.
     /// </summary>
     public virtual void Examine(DumpContext context, DumpedNamespace own)
     {
@@ -92,13 +93,4 @@ internal abstract class NamespaceKind
     public virtual void Finish(RestoreContext context, RestoredNamespace own, Remote root)
     {
     }
-
-    /// <summary>Adds to the problems that a kind of namespace can't be saved.</summary>
-    protected static void Refuse(DumpContext context, DumpedNamespace own)
-        => context.Problems.Add(
-            "namespace",
-            own.Member.Pid,
-            $"{own.Kind.Name} namespace {own.Inode}",
-            "namespaces of this kind can't be saved yet",
-            "run firn in the same one as the program (nsenter)");
 }

@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Network;
 using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -38,10 +39,15 @@ internal sealed class NetworkNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
-        if (External(context, own) is null && !IsEmpty(context.Options.EmptyNamespaces))
+        if (External(context, own) is not null || IsEmpty(context.Options.EmptyNamespaces))
         {
-            Refuse(context, own);
+            return;
         }
+
+        using NamespaceVisit visit = own.Visit();
+        using RouteNetlink network = RouteNetlink.Open();
+        NetworkDevices.Examine(context, own, network);
+        NetworkRefusals.Examine(context, own, network);
     }
 
     /// <inheritdoc/>
@@ -55,10 +61,21 @@ internal sealed class NetworkNamespace : NamespaceKind
 
         using NamespaceVisit visit = own.Visit();
         using RouteNetlink network = RouteNetlink.Open();
-        if (!network.ReadLinks().Exists(link => link.IsLoopback && link.IsUp))
+        if (IsEmpty(context.Options.EmptyNamespaces))
         {
-            context.Inventory.LoopbackDown = true;
+            if (!network.ReadLinks().Exists(link => link.IsLoopback && link.IsUp))
+            {
+                context.Inventory.LoopbackDown = true;
+            }
+
+            return;
         }
+
+        var entry = new NetnsEntry();
+        NetworkSettings.Read(entry);
+        NetworkTables.Dump(context, own, network, entry);
+        NetworkDevices.Dump(context, own, network);
+        context.Images.Add(ImageKind.Netns, own.Id, entry);
     }
 
     // ---- restore
@@ -66,25 +83,50 @@ internal sealed class NetworkNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void BeforeRoot(RestoreContext context, RestoredNamespace own)
     {
-        if (context.Images.All<NetnsEntry>(ImageKind.Netns, own.Id).FirstOrDefault() is { HasExtKey: true } entry)
+        Restored restored = context.Files.State.Get<Restored>();
+        restored.Entry = context.Images.All<NetnsEntry>(ImageKind.Netns, own.Id).FirstOrDefault();
+        if (restored.Entry is { HasExtKey: true } entry)
         {
-            own.Joined = context.Files.MoveToRegion(OpenExternal(context.Options, entry.ExtKey));
-            context.Files.State.Get<Restored>().Joined = own.Joined;
+            own.Joined = restored.Joined = context.Files.MoveToRegion(OpenExternal(context.Options, entry.ExtKey));
+        }
+        else if (IsEmpty(context.Options.EmptyNamespaces))
+        {
+            restored.Entry = null;
+        }
+        else
+        {
+            restored.Outside = RouteNetlink.Open();
+            restored.Home = Sys.Open("/proc/thread-self/ns/net", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
         }
     }
 
     /// <inheritdoc/>
     public override void ByController(RestoreContext context, RestoredNamespace own)
     {
-        if (own.Joined is not null || context.Images.One<InventoryEntry>(ImageKind.Inventory).LoopbackDown)
+        if (own.Joined is not null)
         {
             return;
         }
 
         using RouteNetlink network = RouteNetlink.Open();
-        foreach (LinkInfo loopback in network.ReadLinks().Where(link => link.IsLoopback && !link.IsUp))
+        Restored restored = context.Files.State.Get<Restored>();
+        if (restored.Entry is { } entry)
         {
-            network.SetFlags(loopback.Index, RouteConstants.IFF_UP, RouteConstants.IFF_UP);
+            List<NetDeviceEntry> saved = [.. context.Images.All<NetDeviceEntry>(ImageKind.Netdev, own.Id)];
+            var devices = new NetworkDevices(context, own, network, restored.Outside!, restored.Home!);
+            NetworkSettings.Write(context.Log, entry);
+            devices.Make(saved);
+            NetworkTables.RestoreAddresses(context, own, network);
+            devices.SetUp(saved);
+            NetworkTables.RestoreRoutes(context, own, network, entry);
+            NetworkSettings.WriteProbing(context.Log, entry, saved);
+        }
+        else if (!context.Images.One<InventoryEntry>(ImageKind.Inventory).LoopbackDown)
+        {
+            foreach (LinkInfo loopback in network.ReadLinks().Where(link => link.IsLoopback))
+            {
+                network.SetFlags(loopback.Index, RouteConstants.IFF_UP, RouteConstants.IFF_UP);
+            }
         }
     }
 
@@ -106,8 +148,19 @@ internal sealed class NetworkNamespace : NamespaceKind
 
     private sealed class Restored : IDisposable
     {
+        public NetnsEntry? Entry { get; set; }
+
         public Fd? Joined { get; set; }
 
-        public void Dispose() => Joined?.Dispose();
+        public RouteNetlink? Outside { get; set; }
+
+        public Fd? Home { get; set; }
+
+        public void Dispose()
+        {
+            Joined?.Dispose();
+            Outside?.Dispose();
+            Home?.Dispose();
+        }
     }
 }

@@ -47,11 +47,11 @@ internal static class CoveredMounts
     // From the last node up: children before parents, and of siblings first those that may lie over others.
     private static void Peel(MountView view, IReadOnlyList<MountNode> wanted, List<(uint Device, Fd Mount)> opened)
     {
-        HashSet<MountNode> waiting = [.. wanted];
-        foreach (MountNode node in ChildrenFirst(view.Nodes[0]))
+        HashSet<uint> waiting = [.. wanted.Select(node => node.Entry.MntId)];
+        foreach (MountNode node in ChildrenFirst(MountNode.Build(view.AllEntries)[0]))
         {
             string path = node.Entry.Mountpoint;
-            if (waiting.Remove(node))
+            if (waiting.Remove(node.Entry.MntId))
             {
                 opened.Add((node.Entry.RootDev, Sys.Open(path, OpenFlags.O_PATH | OpenFlags.O_DIRECTORY | OpenFlags.O_NOFOLLOW)));
             }

@@ -24,6 +24,9 @@ internal sealed class MountNode(MntEntry entry)
     /// <summary>Its flags, as of mount(2).</summary>
     public MountFlags Flags => (MountFlags)Entry.Flags;
 
+    /// <summary>How its file system comes back.</summary>
+    public Treatment Treatment => Entry.Fstype == (uint)Fstype.Auto ? Treatment.Fresh : FileSystems.Treat(Type);
+
     /// <summary>The type of its file system; empty if the image doesn't say.</summary>
     public string Type => FileSystems.Name(Entry);
 

@@ -20,6 +20,7 @@ internal sealed class MountPlan
     private readonly Dictionary<MountNode, int> handles = [];
     private readonly Dictionary<uint, int> fileSystems = [];
     private readonly Dictionary<MountNode, int> taken = [];
+    private readonly Dictionary<int, SortedSet<int>> terminals = [];
     private readonly List<MountStep> outsiders = [];
     private readonly List<MountStep> sources = [];
     private readonly List<MountStep> assembly = [];
@@ -91,7 +92,7 @@ internal sealed class MountPlan
         }
 
         // The content of a tmpfs can only be saved whole.
-        return FileSystems.Treat(node.Type) switch
+        return node.Treatment switch
         {
             Treatment.Outside => false,
             Treatment.Content => nodes.Any(
@@ -140,7 +141,7 @@ internal sealed class MountPlan
         string? path = node.Parent is null ? rootPath : node.IsExternal ? outside(node) : null;
 
         // Engines name masked files, and the mounts of the container's own cgroups, as if they were the host's: they stay what they were.
-        bool isMask = path == "/dev/null" && isAnew;
+        bool isMask = path == "/dev/null" && isAnew && node.Treatment == Treatment.Content;
         bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || entry.Root != "/");
         if (path is not null && !isMask && !isOwnCgroup)
         {
@@ -173,20 +174,28 @@ internal sealed class MountPlan
         MntEntry entry = node.Entry;
         if (!fileSystems.TryGetValue(entry.RootDev, out int instance))
         {
-            MountAttributes attributes = FileSystems.Treat(node.Type) == Treatment.Content ? default : MountText.Attributes(node.Flags);
+            MountAttributes attributes = node.Treatment == Treatment.Content ? default : MountText.Attributes(node.Flags);
             instance = NewFileSystem(node.Type, entry.Source, entry.Options, (MountFlags)entry.SbFlags, attributes, entry.RootDev);
             fileSystems.Add(entry.RootDev, instance);
-            if (entry.Root == "/")
-            {
-                handles.Add(node, instance);
-                return;
-            }
+        }
+
+        // One of them is what was made, the others are copies. Terminals are opened through it, and are then where that is mounted.
+        if (entry.Root == "/" && !handles.ContainsValue(instance))
+        {
+            handles.Add(node, instance);
+            return;
         }
 
         string path = entry.Root[1..];
         if (node.Type == "devpts" && int.TryParse(path, NumberStyles.None, CultureInfo.InvariantCulture, out int index))
         {
-            assembly.Add(new OpenTerminals(instance, index));
+            if (!terminals.TryGetValue(instance, out SortedSet<int>? indexes))
+            {
+                terminals.Add(instance, indexes = []);
+                assembly.Add(new OpenTerminals(instance, indexes));
+            }
+
+            indexes.Add(index);
         }
 
         handles.Add(node, Copy(instance, path));

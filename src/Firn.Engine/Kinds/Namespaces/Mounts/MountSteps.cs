@@ -28,8 +28,8 @@ internal sealed record TakeOutside(int Handle, string Path, int Group, string Mo
 /// <summary>Copies a tree, or a part of it: a bind mount.</summary>
 internal sealed record CopyTree(int From, string Path, int To) : MountStep;
 
-/// <summary>Opens terminals of a devpts, so that one with this index is there to be mounted; they stay open.</summary>
-internal sealed record OpenTerminals(int DevPts, int Index) : MountStep;
+/// <summary>Opens terminals of a devpts, so that those with these indexes are there to be mounted; they stay open.</summary>
+internal sealed record OpenTerminals(int DevPts, SortedSet<int> Indexes) : MountStep;
 
 /// <summary>Sets the attributes of a mount: these, and no others.</summary>
 internal sealed record SetAttributes(int Mount, MountAttributes Attributes) : MountStep;

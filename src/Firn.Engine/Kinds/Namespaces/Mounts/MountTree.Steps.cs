@@ -13,7 +13,7 @@ internal sealed partial class MountTree
 
     private void QueueStep(RemoteBatch batch, MountStep step)
     {
-        int more = step is OpenTerminals { Index: int index } ? 2 * index : 0;
+        int more = step is OpenTerminals { Indexes.Max: int index } ? 2 * index : 0;
         if (!batch.HasRoom(MostCallsOfStep + more, MostBytesOfStep + (16 * more)))
         {
             Run(batch);
@@ -155,7 +155,7 @@ internal sealed partial class MountTree
     private void QueueTerminals(RemoteBatch batch, OpenTerminals open)
     {
         List<Slot> opened = [];
-        for (int i = 0; i <= open.Index; i++)
+        for (int i = 0; i <= open.Indexes.Max; i++)
         {
             opened.Add(Queue(
                 batch,
@@ -166,12 +166,17 @@ internal sealed partial class MountTree
                 (int)(OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC)));
         }
 
-        foreach (Slot slot in opened.SkipLast(1))
+        for (int i = 0; i < opened.Count; i++)
         {
-            batch.Call(Sysno.close, slot);
+            if (open.Indexes.Contains(i))
+            {
+                terminals.Add((i, opened[i]));
+            }
+            else
+            {
+                batch.Call(Sysno.close, opened[i]);
+            }
         }
-
-        terminals.Add((open.Index, opened[^1]));
     }
 
     private void QueueReadOnly(RemoteBatch batch, MakeFileSystem make)

@@ -104,7 +104,7 @@ internal sealed partial class MountTree : IDisposable
         Proc = Take(task, numbers[plan.ProcHandle]);
         foreach ((int index, Slot slot) in terminals)
         {
-            Terminals.Add(index, Take(task, slot.Int32));
+            Terminals.TryAdd(index, Take(task, slot.Int32));
         }
 
         CloseAll(batch);

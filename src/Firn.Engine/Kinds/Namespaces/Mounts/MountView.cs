@@ -21,6 +21,9 @@ internal sealed class MountView : IDisposable
     /// <summary>The mounts, in the order of CRIU's images: the latest first.</summary>
     public IReadOnlyList<MntEntry> Entries { get; private set; } = [];
 
+    /// <summary>All mounts of the namespace, also those that are left out.</summary>
+    public IReadOnlyList<MntEntry> AllEntries { get; private set; } = [];
+
     /// <summary>The tree of mounts, parents before children; none if they couldn't be joined to one.</summary>
     public IReadOnlyList<MountNode> Nodes { get; private set; } = [];
 
@@ -53,7 +56,19 @@ internal sealed class MountView : IDisposable
         Found = mounts.ToDictionary(mount => (uint)mount.Id);
         IdMap users = IdMap.Read(own.Member.Pid, "uid_map");
         IdMap groups = IdMap.Read(own.Member.Pid, "gid_map");
-        Entries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
+        Entries = AllEntries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
+    }
+
+    /// <summary>Leaves mounts out, and what is mounted on them.</summary>
+    public void Skip(IReadOnlyCollection<string> mountPoints)
+    {
+        HashSet<uint> skipped = [.. Entries.Where(entry => mountPoints.Contains(entry.Mountpoint)).Select(entry => entry.MntId)];
+        while (Entries.FirstOrDefault(entry => skipped.Contains(entry.ParentMntId) && !skipped.Contains(entry.MntId)) is { } below)
+        {
+            skipped.Add(below.MntId);
+        }
+
+        Entries = [.. Entries.Where(entry => !skipped.Contains(entry.MntId))];
     }
 
     /// <summary>Joins the mounts, once it is known which are external.</summary>

@@ -1,0 +1,45 @@
+using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Tree;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Netlink;
+
+namespace Firn.Engine.Kinds.Namespaces.Network;
+
+/// <summary>What a network namespace may have besides its devices that isn't saved, and so is refused.</summary>
+internal static class NetworkRefusals
+{
+    private const string Remedy =
+        "delete it, or let somebody else fill the namespace (--empty-ns net), or keep it (--external net[INODE]:KEY)";
+
+    /// <summary>Adds it to the problems. The thread is in the namespace.</summary>
+    public static void Examine(DumpContext context, DumpedNamespace own, RouteNetlink network)
+    {
+        if (NetworkTables.HasNextHopObjects(network))
+        {
+            Add("net-nexthop", "routes by next-hop objects", "such objects (`ip nexthop`) can't be saved yet");
+        }
+
+        if (network.HasQueueing())
+        {
+            Add("net-qdisc", "a queueing discipline (`tc qdisc`)", "these can't be saved yet");
+        }
+
+        foreach (string file in (string[])["ip_tables_names", "ip6_tables_names", "arp_tables_names"])
+        {
+            if (ProcValue.ReadText($"/proc/thread-self/net/{file}") is { Length: > 0 } tables)
+            {
+                Add("net-iptables", $"tables of iptables-legacy ({tables.Replace('\n', ' ')})", "these can't be saved yet");
+            }
+        }
+
+        if (NetfilterSocket.HasTables())
+        {
+            Add("net-nftables", "tables of nftables", "these can't be saved yet");
+        }
+
+        void Add(string identifier, string resource, string reason)
+            => context.Problems.Add(identifier, own.Member.Pid, $"network namespace {own.Inode}: {resource}", reason, Remedy);
+    }
+}
