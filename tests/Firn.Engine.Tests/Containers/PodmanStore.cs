@@ -10,8 +10,8 @@ internal sealed class PodmanStore : IDisposable
 
     // A runc without CAP_SYS_RESOURCE can't set podman's own limits, which are higher.
     private static readonly string[] Limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000"];
-    private readonly EngineRoom room = new();
     private readonly string podman = Programs.Command("/usr/bin/podman");
+    private readonly EngineRoom room = new();
     private readonly string configuration;
     private readonly List<string> names = [];
 
@@ -88,6 +88,14 @@ internal sealed class PodmanStore : IDisposable
         "--root", Path.Combine(room.Space.Directory, "storage"), "--runroot", Path.Combine(room.Space.Directory, "run"),
         .. arguments]);
 
+    /// <summary>The errors that Firn wrote down for podman, beside the images of each container.</summary>
+    public string Said() => string.Join(
+        '\n',
+        Directory.EnumerateFiles(room.Space.Directory, "*.log", SearchOption.AllDirectories)
+            .Where(file => Path.GetFileName(file) is "dump.log" or "restore.log")
+            .SelectMany(File.ReadLines)
+            .Where(line => line.Contains("Error", StringComparison.Ordinal)));
+
     public void Dispose()
     {
         try
@@ -106,14 +114,6 @@ internal sealed class PodmanStore : IDisposable
         return outcome.Status == 0
             ? outcome
             : throw new InvalidOperationException(
-                $"podman {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Output}{outcome.Error}{Logs()}");
+                $"podman {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Output}{outcome.Error}{Said()}");
     }
-
-    // What Firn wrote for podman: beside the images of each container.
-    private string Logs() => string.Join(
-        '\n',
-        Directory.EnumerateFiles(room.Space.Directory, "*.log", SearchOption.AllDirectories)
-            .Where(file => Path.GetFileName(file) is "dump.log" or "restore.log")
-            .SelectMany(File.ReadLines)
-            .Where(line => line.Contains("Error", StringComparison.Ordinal)));
 }

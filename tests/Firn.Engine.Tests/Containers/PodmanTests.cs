@@ -52,8 +52,8 @@ public sealed class PodmanTests
     public void Exported_it_comes_back_from_the_file_and_under_another_name()
     {
         using var podman = new PodmanStore();
-        CountedLog log = podman.Start(Name, Counting.Replace("done", "[ $i = 20 ] && echo here > /tmp/changed; done",
-            StringComparison.Ordinal));
+        string script = Counting.Replace("done", "[ $i = 20 ] && echo here > /tmp/changed; done", StringComparison.Ordinal);
+        CountedLog log = podman.Start(Name, script);
         PidNamespace.Until(() => log.Length > 30, "it has changed its files");
         string archive = Path.Combine(podman.Space.Directory, "exported.tar.gz");
         podman.Checkpoint("--export", archive, Name);
@@ -81,6 +81,7 @@ public sealed class PodmanTests
             () => podman.Try("exec", Name, "cat", "/proc/net/tcp").Output.Contains(" 01 ", StringComparison.Ordinal), "it is connected");
         Outcome outcome = podman.Try("container", "checkpoint", Name);
         Assert.NotEqual(0, outcome.Status);
+        Assert.Contains("[tcp-established]", podman.Said(), StringComparison.Ordinal);
         Assert.Equal("running", podman.StatusOf(Name));
         log.MustGoOn();
     }

@@ -83,7 +83,7 @@ internal sealed class RuncContainer : IDisposable
     /// <summary>The images of the last checkpoint.</summary>
     public string Images { get; private set; } = string.Empty;
 
-    /// <summary>Starts it with nothing for its standard streams, or with others.</summary>
+    /// <summary>Starts it with nothing for its standard streams, or with a console.</summary>
     public void Start(params string[] options)
         => Must(Detached(["run", "-d", "--bundle", Bundle, .. options, room.Name], Quiet));
 
@@ -123,10 +123,9 @@ internal sealed class RuncContainer : IDisposable
         '\n',
         [
             File.Exists(log) ? File.ReadAllText(log) : string.Empty,
-            .. Directory.Exists(Images)
-                ? Directory.GetFiles(Images, "*.log").SelectMany(File.ReadLines).Where(line
-                    => line.Contains("Error", StringComparison.Ordinal))
-                : [],
+            .. (Directory.Exists(Images) ? Directory.GetFiles(Images, "*.log") : [])
+                .SelectMany(File.ReadLines)
+                .Where(line => line.Contains("Error", StringComparison.Ordinal)),
         ]);
 
     public void Dispose()

@@ -11,8 +11,8 @@ public sealed class RuncTests
     private static readonly string Counting = CountedLog.Script(">> /tmp/log");
 
     // Two ends of a connection in one container: nobody asked for that to be saved.
-    private static readonly string Connected = "(nc -l -p 7 -e sleep 1000 &); (sleep 0.5; exec nc 127.0.0.1 7 < /dev/zero > "
-        + "/dev/null) & " + Counting;
+    private static readonly string Connected =
+        "(nc -l -p 7 -e sleep 1000 &); (sleep 0.5; exec nc 127.0.0.1 7 < /dev/zero > /dev/null) & " + Counting;
 
     [Fact]
     public void Counts_without_a_gap_over_ten_rounds()
@@ -98,8 +98,8 @@ public sealed class RuncTests
     public void Makes_processes_all_the_time_and_none_is_lost()
     {
         // Each process hands its number through a pipe to the one that made it, three of them side by side.
-        const string worker = "i=0; while true; do [ \"$(echo $i | cat)\" = $i ] || echo bad >> /tmp/bad; echo $i >> /tmp/LOG; "
-            + "i=$((i+1)); done";
+        const string worker = "i=0; while true; do "
+            + "[ \"$(echo $i | cat)\" = $i ] || echo bad >> /tmp/bad; echo $i >> /tmp/LOG; i=$((i+1)); done";
         string script = string.Join(
             ' ', ((string[])["one", "two"]).Select(name => $"({worker.Replace("LOG", name, StringComparison.Ordinal)}) &"))
             + worker.Replace("LOG", "log", StringComparison.Ordinal);
