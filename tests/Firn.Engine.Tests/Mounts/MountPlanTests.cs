@@ -166,8 +166,8 @@ public sealed class MountPlanTests
             "3 2 0:3 /2 /dev/console rw - devpts d rw",
             "4 2 0:3 / /dev/pts rw - devpts d rw");
         List<MountStep> steps = [.. plan.Assembly];
-        Assert.Contains(steps, step
-            => step is Attach { Path: "pts" } attach && attach.Mount == steps.OfType<OpenTerminals>().Single().DevPts);
+        int devpts = steps.OfType<OpenTerminals>().Single().DevPts;
+        Assert.Contains(steps, step => step is Attach { Path: "pts" } attach && attach.Mount == devpts);
         int opened = steps.FindIndex(step => step is OpenTerminals { Indexes.Max: 2 });
         Assert.True(opened >= 0 && opened < steps.FindIndex(step => step is CopyTree { Path: "2" }));
     }

@@ -266,8 +266,7 @@ internal sealed partial class Terminal
         }
 
         /// <summary>
-        /// The terminal of the session of whoever holds a file: what /dev/tty stood for. Opened by its own name, it is the same to the
-        /// holder.
+        /// The terminal of the session of whoever holds a file: what /dev/tty stood for. Opened by its own name, it is the same.
         /// </summary>
         public TtyInfoEntry? FindOfSession(RestoreContext context, uint fileId)
         {
