@@ -85,7 +85,7 @@ public static unsafe partial class Sys
     }
 
     /// <summary>utimensat(2), not following a symbolic link.</summary>
-    public static SysResult UtimensAt(int directory, ReadOnlySpan<byte> name, Timespec accessed, Timespec modified)
+    public static SysResult UtimensAtNoFollow(int directory, ReadOnlySpan<byte> name, Timespec accessed, Timespec modified)
     {
         byte* text = stackalloc byte[PathMax];
         Timespec* times = stackalloc Timespec[2] { accessed, modified };

@@ -27,16 +27,16 @@ public class AbiTests(ITestOutputHelper output)
         "linux/sched/types.h", "linux/signalfd.h", "linux/sock_diag.h", "linux/socket.h", "asm/socket.h", "linux/sockios.h",
         "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h",
         "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
-        "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
+        "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
         "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "asm/statfs.h", "sys/user.h",
-            "stddef.h",
+        "stddef.h",
     ];
 
     private static readonly string[] LibcHeaders =
     [
         "sys/socket.h", "sys/un.h", "netinet/in.h", "netinet/tcp.h", "netinet/udp.h", "sys/wait.h", "fcntl.h", "poll.h", "sys/file.h",
         "sys/mount.h", "sys/mman.h", "sys/ptrace.h", "sys/epoll.h", "sys/eventfd.h", "sys/stat.h", "signal.h", "sched.h",
-        "sys/user.h", "stddef.h",
+        "net/if.h", "sys/user.h", "stddef.h",
     ];
 
     // Their name in C, where it can be had.

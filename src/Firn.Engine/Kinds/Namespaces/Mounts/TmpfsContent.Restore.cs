@@ -138,7 +138,7 @@ internal sealed partial class TmpfsContent
         }
 
         var accessed = new Timespec { tv_nsec = Timespec.UTIME_OMIT };
-        Sys.UtimensAt(parent, name, accessed, entry.Modified).OrThrow($"utimensat({Text(entry.Path)})");
+        Sys.UtimensAtNoFollow(parent, name, accessed, entry.Modified).OrThrow($"utimensat({Text(entry.Path)})");
     }
 
     // Each step of the way must be a directory of this very file system, and no link out of it.

@@ -18,28 +18,28 @@ internal static class NetworkRefusals
     {
         if (NetworkTables.HasNextHopObjects(network))
         {
-            Add("net-nexthop", "routes by next-hop objects", "such objects (`ip nexthop`) can't be saved yet");
+            Refuse("net-nexthop", "routes by next-hop objects", "such objects (`ip nexthop`) can't be saved yet");
         }
 
         if (network.HasQueueing())
         {
-            Add("net-qdisc", "a queueing discipline (`tc qdisc`)", "these can't be saved yet");
+            Refuse("net-qdisc", "a queueing discipline (`tc qdisc`)", "these can't be saved yet");
         }
 
         foreach (string file in (string[])["ip_tables_names", "ip6_tables_names", "arp_tables_names"])
         {
             if (ProcValue.ReadText($"/proc/thread-self/net/{file}") is { Length: > 0 } tables)
             {
-                Add("net-iptables", $"tables of iptables-legacy ({tables.Replace('\n', ' ')})", "these can't be saved yet");
+                Refuse("net-iptables", $"tables of iptables-legacy ({tables.Replace('\n', ' ')})", "these can't be saved yet");
             }
         }
 
         if (NetfilterSocket.HasTables())
         {
-            Add("net-nftables", "tables of nftables", "these can't be saved yet");
+            Refuse("net-nftables", "tables of nftables", "these can't be saved yet");
         }
 
-        void Add(string identifier, string resource, string reason)
+        void Refuse(string identifier, string resource, string reason)
             => context.Problems.Add(identifier, own.Member.Pid, $"network namespace {own.Inode}: {resource}", reason, Remedy);
     }
 }
