@@ -211,12 +211,28 @@ public sealed class RemoteBatch
     /// <exception cref="TraceeLostException">The task is gone.</exception>
     public void Finish()
     {
+        Wait();
+        Complete();
+    }
+
+    /// <summary>
+    /// The first half of <see cref="Finish"/>: the thread has stopped when this returns. For batches whose completions look at other threads,
+    /// which must have stopped, too.
+    /// </summary>
+    /// <exception cref="RemoteCallException">A call failed that may not.</exception>
+    /// <exception cref="TraceeLostException">The task is gone.</exception>
+    public void Wait()
+    {
         if (count > 0)
         {
             remote.FinishBatch();
             Collect();
         }
+    }
 
+    /// <summary>The second half: the work that was queued with <see cref="Then"/>.</summary>
+    public void Complete()
+    {
         Action[] completed = [.. completions];
         Clear();
         foreach (Action completion in completed)

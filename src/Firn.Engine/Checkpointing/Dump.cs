@@ -167,13 +167,14 @@ internal static class Dump
             }
         }
 
-        // Each is waited for, also after one has failed: none may be left running when its thread is let go.
+        // Each is waited for, also after one has failed: none may be left running when its thread is let go. And before anything is made of
+        // the answers, since a timer's signal is looked for in the queue of another thread.
         List<Exception> failures = [];
         foreach (RemoteBatch batch in started)
         {
             try
             {
-                batch.Finish();
+                batch.Wait();
             }
             catch (Exception failure) when (failure is RemoteCallException or TraceeLostException)
             {
@@ -183,7 +184,11 @@ internal static class Dump
 
         if (failures.Count > 0)
         {
+            // What was answered is not to be asked again on the way out.
+            started.ForEach(batch => batch.Clear());
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failures[0]);
         }
+
+        started.ForEach(batch => batch.Complete());
     }
 }
