@@ -27,9 +27,15 @@ internal sealed record Tool(string Name, string Program)
     /// <summary>CRIU, if one is on the path that says it works here.</summary>
     public static Tool? Criu { get; } = (Environment.GetEnvironmentVariable("PATH") ?? string.Empty).Split(':')
         .Select(directory => Path.Combine(directory, "criu"))
-        .Where(File.Exists)
+        .Where(path => File.Exists(path) && Works(path))
         .Select(path => new Tool("CRIU", path))
         .FirstOrDefault();
+
+    private static bool Works(string criu)
+    {
+        using var space = new Engine.Tests.RoundTrip.PidNamespace();
+        return space.Run(criu, "check").Status == 0;
+    }
 }
 
 /// <summary>The times of one tool with one target.</summary>
