@@ -216,7 +216,8 @@ public sealed class RemoteBatch
     }
 
     /// <summary>
-    /// The first half of <see cref="Finish"/>: the thread has stopped when this returns. For batches whose completions look at other threads,
+    /// The first half of <see cref="Finish"/>: the thread has stopped when this returns. For batches whose completions look at other
+    /// threads,
     /// which must have stopped, too.
     /// </summary>
     /// <exception cref="RemoteCallException">A call failed that may not.</exception>

@@ -260,7 +260,8 @@ internal static class NetworkTables
 
         if (bytes.Length < sizeof(uint) || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != magic)
         {
-            throw new ImageFormatException(name, 0, ImageDiagnostic.WrongMagic, "is not what `ip save` writes; the image is damaged: dump again");
+            throw new ImageFormatException(name, 0, ImageDiagnostic.WrongMagic,
+                "is not what `ip save` writes; the image is damaged: dump again");
         }
 
         return Split(bytes.AsSpan(sizeof(uint)));
