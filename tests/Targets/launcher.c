@@ -54,7 +54,8 @@ static void start(char **field, int fields, const sigset_t *mask)
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, mask, NULL);
         signal(SIGPIPE, SIG_DFL); // .NET ignores it, and what it starts would too
-        signal(SIGINT, SIG_DFL); // as a shell does for what it starts in the background
+        signal(SIGHUP, SIG_DFL); // nohup and shells ignore these for what they start in the background
+        signal(SIGINT, SIG_DFL);
         signal(SIGQUIT, SIG_DFL);
         if (strchr(field[1], 's'))
             setsid();
