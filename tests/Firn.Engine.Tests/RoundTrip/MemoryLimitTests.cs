@@ -4,6 +4,7 @@ using Xunit;
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>A limit of memory just above what a program uses: dump and restore do not get it killed.</summary>
+[Collection(AloneCollection.Name)]
 public sealed class MemoryLimitTests(ITestOutputHelper output)
 {
     private const int SIGUSR1 = 10;
