@@ -20,7 +20,7 @@ internal sealed class MemoryPlan : IDisposable
     private readonly PageSources sources;
     private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
     private readonly RestoredObjects objects;
-    private bool isReadAhead;
+    private bool isAskedForLimit;
 
     private MemoryPlan(RestoreContext context, PageSources sources)
     {
@@ -160,12 +160,17 @@ internal sealed class MemoryPlan : IDisposable
     // killed for the images that it reads. Firn reads them first then.
     private void ReadAheadOfLimit(IReadOnlyList<(RestoredTask Task, bool Inherited)> tasks)
     {
-        if (isReadAhead || tasks.Count == 0 || !new MemoryLimit().Concerns(tasks[0].Task.OuterPid))
+        if (isAskedForLimit || tasks.Count == 0)
         {
             return;
         }
 
-        isReadAhead = true;
+        isAskedForLimit = true;
+        if (!new MemoryLimit().Concerns(tasks[0].Task.OuterPid))
+        {
+            return;
+        }
+
         byte[] buffer = GC.AllocateUninitializedArray<byte>(1 << 20);
         foreach (PagesSource source in sources.Files)
         {
