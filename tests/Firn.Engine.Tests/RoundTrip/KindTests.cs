@@ -18,7 +18,7 @@ public sealed class KindTests
     public static IEnumerable<TheoryDataRow<string>> Refused
         => TargetSource.All.Where(target => target.Refusal is not null).Select(target => new TheoryDataRow<string>(target.Name));
 
-    [Theory]
+    [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Saved))]
     public void Is_whole_after_dump_kill_and_restore(string name)
     {
@@ -34,7 +34,7 @@ public sealed class KindTests
         CheckItself(space, pid, work);
     }
 
-    [Theory]
+    [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(SavedAndLeftRunning))]
     public void Goes_on_unharmed_after_ten_dumps(string name)
     {
@@ -50,7 +50,7 @@ public sealed class KindTests
         CheckItself(space, pid, work);
     }
 
-    [Theory]
+    [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Refused), DisableDiscoveryEnumeration = true)]
     public void Is_refused_by_name_and_unharmed(string name)
     {

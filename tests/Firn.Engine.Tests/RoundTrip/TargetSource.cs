@@ -1,3 +1,5 @@
+using System.IO.Enumeration;
+
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>What a target's source says about itself in comments.</summary>
@@ -23,8 +25,14 @@ public sealed record TargetSource(
 
     private static List<TargetSource> ReadAll(string[] prefixes) => [.. Directory.EnumerateFiles(Programs.TargetSources, "*.c")
         .Where(path => prefixes.Any(prefix => Path.GetFileName(path).StartsWith(prefix, StringComparison.Ordinal)))
+        .Where(IsWanted)
         .Order(StringComparer.Ordinal)
         .Select(Read)];
+
+    /// <summary>Whether FIRN_ONLY, names with wildcards and commas between them, leaves a target in; unset, it leaves all in.</summary>
+    private static bool IsWanted(string path)
+        => Environment.GetEnvironmentVariable("FIRN_ONLY") is not { Length: > 0 } only
+        || only.Split(',').Any(name => FileSystemName.MatchesSimpleExpression(name, Path.GetFileNameWithoutExtension(path), ignoreCase: false));
 
     private static TargetSource Read(string path)
     {
