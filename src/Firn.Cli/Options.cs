@@ -336,7 +336,8 @@ internal static class Options
             throw new UsageException($"`{text}` names no namespace: give a PID or a FILE behind the colon");
         }
 
-        to.JoinedNamespaces.Add(new JoinedNamespace(name, where.All(char.IsAsciiDigit) ? $"/proc/{where}/ns/{name}" : Path.GetFullPath(where)));
+        string path = where.All(char.IsAsciiDigit) ? $"/proc/{where}/ns/{name}" : Path.GetFullPath(where);
+        to.JoinedNamespaces.Add(new JoinedNamespace(name, path));
     }
 
     private static void MapVeth(Invocation to, string text)

@@ -152,7 +152,10 @@ internal static class NamespaceStage
         if (type.IsError || (CloneFlags)type.Int32 != own.Kind.Flag)
         {
             file.Dispose();
-            throw new CheckpointException($"{own.JoinedPath}, which --join-ns names, is no {own.Kind.Name} namespace") { Phase = "prepare" };
+            throw new CheckpointException($"{own.JoinedPath}, which --join-ns names, is no {own.Kind.Name} namespace")
+            {
+                Phase = "prepare",
+            };
         }
 
         return file;

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>Trees that are put into namespaces which exist (`--join-ns`), and into a network by CRIU's older form (`--veth-pair`).</summary>
+/// <summary>Trees that are put into namespaces which exist (`--join-ns`), and the older form of an external veth (`--veth-pair`).</summary>
 public sealed class JoinTests
 {
     private const int SIGUSR1 = 10;
