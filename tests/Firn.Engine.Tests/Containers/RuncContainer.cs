@@ -98,6 +98,9 @@ internal sealed class RuncContainer : IDisposable
         }
     }
 
+    /// <summary>Its first process, as seen from where runc runs.</summary>
+    public int InitPid => (int)JsonNode.Parse(Must(Runc("state", room.Name)).Output)!["pid"]!;
+
     /// <summary>The groups that are there under its name.</summary>
     public IReadOnlyList<string> Groups => room.Groups;
 
