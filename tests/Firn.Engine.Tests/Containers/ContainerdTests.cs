@@ -99,7 +99,7 @@ public sealed class ContainerdTests
         Outcome bound = room.Space.Run(
             "sh", "-c", $"mkdir -p /run/containerd && mount --bind {run} /run/containerd && mkdir /run/containerd/fifo");
         Assert.True(bound.Status == 0, bound.Error);
-        room.Start($"exec {daemon} --config {configuration} > {directory}/log 2>&1");
+        _ = room.Start($"exec {daemon} --config {configuration} > {directory}/log 2>&1");
         Outcome Ask(string[] arguments) => room.Run([ctr, "--address", socket, .. arguments]);
         PidNamespace.Until(() => File.Exists(socket) && Ask(["version"]).Status == 0, "the daemon answers");
         string archive = Path.Combine(directory, "image.tar");

@@ -92,8 +92,8 @@ internal sealed class EngineRoom : IDisposable
     /// <summary>Runs a command of an engine to its end, with Firn as the `criu` that it finds.</summary>
     public Outcome Run(params string[] command) => Space.Run(["env", $"PATH={programs}:{SystemPath}", .. command]);
 
-    /// <summary>Starts a line of the shell, and does not wait.</summary>
-    public void Start(string line) => Space.Start(["env", $"PATH={programs}:{SystemPath}", "sh", "-c", line]);
+    /// <summary>Starts a line of the shell, and does not wait; gives its process.</summary>
+    public int Start(string line) => Space.Start(["env", $"PATH={programs}:{SystemPath}", "sh", "-c", line]);
 
     public void Dispose()
     {

@@ -138,6 +138,16 @@ internal sealed class RuncContainer : IDisposable
         return Runc(["checkpoint", "--image-path", Images, "--work-path", Images, .. options, room.Name]);
     }
 
+    /// <summary>Starts a checkpoint, and gives the process of runc.</summary>
+    public int StartCheckpoint()
+    {
+        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        return room.Start($"exec {runc} --root {state} --log {log} checkpoint --image-path {Images} --work-path {Images} {room.Name} {Quiet}");
+    }
+
+    /// <summary>Starts a restore from the last checkpoint, and gives the process of runc.</summary>
+    public int StartRestore() => room.Start($"exec {runc} --root {state} --log {log} {string.Join(' ', RestoreOf([]))} {Quiet}");
+
     /// <summary>Checkpoints it, or fails the test with all that was said.</summary>
     public void Checkpoint(params string[] options) => Must(TryCheckpoint(options));
 

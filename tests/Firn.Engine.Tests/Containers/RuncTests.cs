@@ -201,6 +201,34 @@ public sealed class RuncTests
     }
 
     [Fact]
+    public void Firn_leaves_the_groups_of_the_container_that_it_restores()
+    {
+        string room = string.Empty;
+        using var container = new RuncContainer(Counting, config =>
+        {
+            room = Path.Combine(Path.GetTempPath(), ((string)config["linux"]!["cgroupsPath"]!)[1..]);
+            config["annotations"] = new JsonObject { ["org.criu.config"] = Path.Combine(room, "criu.conf") };
+        });
+        string script = Path.Combine(room, "script");
+        File.WriteAllText(
+            script,
+            "#!/bin/sh\ncat /proc/$PPID/cgroup >> $0.firn\n"
+                + "[ -z \"$CRTOOLS_INIT_PID\" ] || cat /proc/$CRTOOLS_INIT_PID/cgroup > $0.$CRTOOLS_SCRIPT_ACTION\n");
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        File.WriteAllText(Path.Combine(room, "criu.conf"), $"action-script {script}\n");
+        container.Start();
+        container.Log.MustGoOn();
+        container.Checkpoint();
+        File.Delete(script + ".firn");
+        container.Restore();
+        container.Log.MustGoOn();
+        Assert.DoesNotContain(container.Name, File.ReadAllText(script + ".firn"), StringComparison.Ordinal);
+        string[] groups = File.ReadAllLines(script + ".post-restore");
+        Assert.Equal(File.ReadAllLines(container.Space.Proc(container.InitPid, "cgroup")), groups);
+        Assert.All(groups, group => Assert.EndsWith("/" + container.Name, group, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void What_is_refused_goes_on_unharmed()
     {
         using var container = new RuncContainer(Connected);

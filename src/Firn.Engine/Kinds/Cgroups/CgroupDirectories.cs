@@ -44,8 +44,20 @@ internal static class CgroupDirectories
     }
 
     /// <summary>The hierarchies that can be reached: those that are mounted, or those of a yard that the user has prepared.</summary>
+    /// <exception cref="CheckpointException">There is no such yard.</exception>
     public static List<CgroupHierarchy> Hierarchies(string? yard, IEnumerable<CgroupMembership> memberships)
-        => yard is null ? CgroupHierarchy.FindMounted() : CgroupHierarchy.InYard(yard, memberships);
+    {
+        if (yard is null)
+        {
+            return CgroupHierarchy.FindMounted();
+        }
+
+        return Directory.Exists(yard)
+            ? CgroupHierarchy.InYard(yard, memberships)
+            : throw new CheckpointException(
+                $"--cgroup-yard {yard}: there is no such directory; name one in which each hierarchy of cgroups is mounted, by the name of "
+                    + "its controllers");
+    }
 
     /// <summary>The root that the user wants for a hierarchy, or null.</summary>
     public static string? RootOf(IReadOnlyList<CgroupRoot> roots, IEnumerable<string> controllers)
