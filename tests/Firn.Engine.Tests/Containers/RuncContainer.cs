@@ -142,7 +142,8 @@ internal sealed class RuncContainer : IDisposable
     public int StartCheckpoint()
     {
         Images = room.Space.MakeDirectory($"images-{++rounds}");
-        return room.Start($"exec {runc} --root {state} --log {log} checkpoint --image-path {Images} --work-path {Images} {room.Name} {Quiet}");
+        string directories = $"--image-path {Images} --work-path {Images}";
+        return room.Start($"exec {runc} --root {state} --log {log} checkpoint {directories} {room.Name} {Quiet}");
     }
 
     /// <summary>Starts a restore from the last checkpoint, and gives the process of runc.</summary>

@@ -2,12 +2,13 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>Control groups that are reached by a yard (`--cgroup-yard`), and lists of properties in a file (`--cgroup-props-file`).</summary>
+/// <summary>Control groups reached by a yard (`--cgroup-yard`), and properties from a file (`--cgroup-props-file`).</summary>
 public sealed class CgroupYardTests
 {
     // What is mounted at the usual place is hidden, and only what the yard has is there.
     private const string InYard = "mkdir -p $0 && for d in /sys/fs/cgroup/*/; do "
-        + "mkdir -p $0/$(basename $d) && mount --bind $d $0/$(basename $d); done; [ -z \"$1\" ] || umount $0/$1; shift; mount -t tmpfs none /sys/fs/cgroup && exec \"$@\"";
+        + "mkdir -p $0/$(basename $d) && mount --bind $d $0/$(basename $d); done; [ -z \"$1\" ] || umount $0/$1; shift; "
+        + "mount -t tmpfs none /sys/fs/cgroup && exec \"$@\"";
 
     private readonly PidNamespace space = new();
 

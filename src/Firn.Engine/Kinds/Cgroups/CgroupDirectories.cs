@@ -14,6 +14,21 @@ namespace Firn.Engine.Kinds.Cgroups;
 /// </remarks>
 internal static class CgroupDirectories
 {
+    /// <summary>Whether what a user says of control groups can be understood and found; also when nothing of them is to be saved.</summary>
+    /// <exception cref="CheckpointException">It can't.</exception>
+    public static void Check(DumpOptions options)
+    {
+        if (options.CgroupProperties.Count > 0)
+        {
+            _ = new CgroupProperties(options.CgroupProperties);
+        }
+
+        if (options.CgroupYard is not null)
+        {
+            _ = Hierarchies(options.CgroupYard, []);
+        }
+    }
+
     /// <summary>Makes the entries of all hierarchies; with directories only if control groups are managed.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="sets">Where the tasks sit.</param>
