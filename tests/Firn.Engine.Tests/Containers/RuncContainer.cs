@@ -134,14 +134,17 @@ internal sealed class RuncContainer : IDisposable
     /// <summary>Checkpoints it.</summary>
     public Outcome TryCheckpoint(params string[] options)
     {
-        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        _ = MakeImages();
         return Runc(["checkpoint", "--image-path", Images, "--work-path", Images, .. options, room.Name]);
     }
+
+    /// <summary>Makes the directory of the next images.</summary>
+    public string MakeImages() => Images = room.Space.MakeDirectory($"images-{++rounds}");
 
     /// <summary>Starts a checkpoint, and gives the process of runc.</summary>
     public int StartCheckpoint()
     {
-        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        _ = MakeImages();
         string directories = $"--image-path {Images} --work-path {Images}";
         return room.Start($"exec {runc} --root {state} --log {log} checkpoint {directories} {room.Name} {Quiet}");
     }
