@@ -178,7 +178,8 @@ internal sealed partial class InetSocket : FileKind
         {
             string upper = Encoding.UTF8.GetString(name[..length].TrimEnd((byte)0));
             Refuse(
-                context, file, "tcp-upper-protocol", what, $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
+                context, file, "tcp-upper-protocol", what,
+                $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
         }
 
