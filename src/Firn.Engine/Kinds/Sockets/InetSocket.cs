@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
