@@ -7,6 +7,7 @@ public sealed class OutsideTests
     [InlineData("shell_job.py")]
     [InlineData("outside_pipes.py")]
     [InlineData("outside_sockets.py")]
+    [InlineData("outside_files.py")]
     [InlineData("orphan_terminal.py")]
     public void What_is_outside_of_the_tree_is_joined_again(string script)
     {
