@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds;
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -11,6 +10,9 @@ namespace Firn.Engine.Restoring;
 /// <summary>The stage in which the root's own namespaces are made and filled, before there is any open file and any other task.</summary>
 internal static class NamespaceStage
 {
+    // NS_GET_NSTYPE (ioctl_ns(2)).
+    private const uint NamespaceType = 0xb703;
+
     // Those that Firn's thread goes into itself to fill them.
     private const CloneFlags FilledFromWithin = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS;
 
@@ -36,6 +38,12 @@ internal static class NamespaceStage
             }
 
             bool isOwn = IsOwn(id, kind.GetId(dumper));
+            if (options.JoinedNamespaces.LastOrDefault(joined => joined.Name == kind.Name) is { } joined)
+            {
+                namespaces.Add(new RestoredNamespace { Kind = kind, Id = isOwn ? id : 0, JoinedPath = joined.Path });
+                continue;
+            }
+
             bool isAdded = !isOwn && !hasPids && options.NewPidNamespace && (kind.Flag & AddedNamespaces.Flags) != 0;
             if (isOwn || isAdded)
             {
@@ -44,7 +52,10 @@ internal static class NamespaceStage
         }
 
         // A container's clocks go on from where they stood, as with CRIU: those of a tree without a time namespace are in image 0.
-        if (hasPids && !IsOwn(root.Ids.TimeNsId, dumper.TimeNsId) && images.Entries(ImageKind.Timens).Count > 0)
+        if (hasPids
+            && !IsOwn(root.Ids.TimeNsId, dumper.TimeNsId)
+            && !namespaces.Exists(own => own.Kind.Flag == CloneFlags.CLONE_NEWTIME)
+            && images.Entries(ImageKind.Timens).Count > 0)
         {
             NamespaceKind time = NamespaceKinds.All.First(kind => kind.Flag == CloneFlags.CLONE_NEWTIME);
             namespaces.Insert(
@@ -60,7 +71,14 @@ internal static class NamespaceStage
 
     /// <summary>What comes before the root.</summary>
     public static void Prepare(RestoreContext context)
-        => Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
+    {
+        foreach (RestoredNamespace own in context.Namespaces.Where(own => own.JoinedPath is not null))
+        {
+            own.Joined = context.Files.MoveToRegion(OpenJoined(own));
+        }
+
+        Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
+    }
 
     /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
     public static CloneFlags MadeByClone(RestoreContext context)
@@ -80,7 +98,6 @@ internal static class NamespaceStage
             first.Batch.Run($"join the {own.Kind.Name} namespace");
         }
 
-        using Fd pidFd = OpenFirst(first);
         if (context.Namespaces.Exists(own => own.IsAdded))
         {
             AddedNamespaces.Fill(context, first);
@@ -89,31 +106,45 @@ internal static class NamespaceStage
         foreach (RestoredNamespace own in Saved(context))
         {
             own.Kind.InRoot(context, own, first);
-            using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
+            using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
             own.Kind.ByController(context, own);
         }
-    }
-
-    /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first)
-        => Visit(context, first, FilledFromWithin | CloneFlags.CLONE_NEWNS);
-
-    /// <summary>Goes into some namespaces of the root, of those that are its own.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first, CloneFlags which)
-    {
-        using Fd pidFd = OpenFirst(first);
-        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & which);
     }
 
     /// <summary>What comes when all tasks have their state.</summary>
     public static void Finish(RestoreContext context, Remote first)
         => Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
 
-    private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => !own.IsAdded);
+    private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => own.IsFromImages);
 
-    private static CloneFlags OwnFlags(RestoreContext context)
-        => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
+    private static Fd OpenJoined(RestoredNamespace own)
+    {
+        Fd file;
+        try
+        {
+            file = Sys.Open(own.JoinedPath!, OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+        }
+        catch (LinuxException exception)
+        {
+            throw new CheckpointException(
+                $"the {own.Kind.Name} namespace to join can't be opened: {exception.Message}; name that of a process that runs",
+                exception)
+            {
+                Phase = "prepare",
+                Errno = exception.Errno,
+            };
+        }
 
-    private static Fd OpenFirst(Remote first)
-        => new(Sys.PidfdOpen(first.Tracee.Tid).OrThrow($"pidfd_open({first.Tracee.Tid})").Int32);
+        SysResult type = Sys.Ioctl(file.Number, NamespaceType);
+        if (type.IsError || (CloneFlags)type.Int32 != own.Kind.Flag)
+        {
+            file.Dispose();
+            throw new CheckpointException($"{own.JoinedPath}, which --join-ns names, is no {own.Kind.Name} namespace")
+            {
+                Phase = "prepare",
+            };
+        }
+
+        return file;
+    }
 }

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -10,7 +8,7 @@ namespace Firn.Engine.Kinds.Files;
 
 /// <summary>Files and directories in /proc that belong to a process: to one of the tree, or to one that is gone.</summary>
 /// <remarks>
-/// Those of the tree can be opened only once their process exists (<see cref="LateFiles"/>). One of a process that is gone stays what it
+/// Those of the tree can be opened only once their process exists (the restore's LateFiles). One of a process that is gone stays what it
 /// is: reads fail with ESRCH. For that a restore makes a process with that id which has ended, opens the file, and waits for the process.
 /// fs/proc/base.c; proc(5).
 /// </remarks>

@@ -1,12 +1,11 @@
 using Firn.Engine.Kinds.Files;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Restoring;
 
 /// <summary>Open file descriptions that can be made only when all tasks and threads exist: of files in /proc of a task.</summary>
 /// <remarks>
