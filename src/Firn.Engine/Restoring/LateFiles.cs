@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Tree;
 using Firn.Images;
@@ -40,6 +41,8 @@ internal static class LateFiles
                 HandTo(context, task, descriptors, directory);
             }
         }
+
+        EpollFile.LinkLate(context);
     }
 
     private static bool IsLate(RestoreContext context, FileEntry entry)

@@ -144,7 +144,8 @@ internal static class FileLocks
     {
         Sys.Fcntl(fd.Number, FcntlCommand.F_SETOWN).OrThrow($"fcntl({file.Reg?.Name}, F_SETOWN, 0)");
         OpenFlags access = (entry.Type & ~LEASE_BREAKING) == (uint)Flock.F_UNLCK ? OpenFlags.O_WRONLY : OpenFlags.O_RDONLY;
-        SysResult opened = Sys.OpenAt(At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), access | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
+        SysResult opened = Sys.OpenAt(
+            At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), access | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
         if (!opened.IsError)
         {
             new Fd(opened.Int32).Dispose();

@@ -13,7 +13,9 @@ internal sealed partial class Terminal
 
     // ---- dump
 
-    /// <summary>Saves what waits in both directions, when the master is saved. Of a pair whose master is outside it is not the tree's.</summary>
+    /// <summary>
+    /// Saves what waits in both directions, when the master is saved. Of a pair whose master is outside it is not the tree's.
+    /// </summary>
     private static void DumpData(DumpContext context, OpenFile master, TtyInfoEntry info)
     {
         int fd = master.Taken.Number;
