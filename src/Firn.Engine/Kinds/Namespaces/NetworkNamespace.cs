@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds.Namespaces.Network;
-using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -102,8 +101,6 @@ internal sealed class NetworkNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void ByController(RestoreContext context, RestoredNamespace own)
     {
-        // Before anything can reach it: a packet for a connection that isn't there yet would be answered with its end.
-        context.Files.State.Get<RestoredConnections>().Lock(context);
         if (own.Joined is not null)
         {
             return;
