@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
