@@ -1,8 +1,9 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -20,7 +21,7 @@ internal static class Dump
     public static DumpedTree Run(DumpPlan plan, FrozenTree tree, NetworkHold network, PhaseClock clock)
     {
         DumpContext context = Collect(plan.AskForExternal(), plan.Log, tree);
-        context.Network = network;
+        context.Packets = network.Packets;
         context.Clock = clock;
         var dumped = new DumpedTree(context, plan.Directory);
         try
@@ -59,7 +60,7 @@ internal static class Dump
         {
             Options = options,
             Log = log,
-            Files = new OpenFileTable(),
+            Files = new OpenFileTable(FileKinds.All, FileLocks.Examine, FileLocks.Dump),
             FrozenBefore = tree.Freezer?.FoundFrozen ?? [],
         };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));

@@ -36,7 +36,7 @@ internal static class TreeImages
         inventory.NsPerId = true;
         inventory.RootCgSet = 1;
         inventory.Lsmtype = Lsmtype.NoLsm;
-        inventory.NetworkLockMethod = context.Options.NetworkLock == NetworkLock.Skip ? Skipped : context.Network!.HasLocked ? Nftables : 0;
+        inventory.NetworkLockMethod = context.Options.NetworkLock == NetworkLock.Skip ? Skipped : context.Packets!.HasLocked ? Nftables : 0;
         inventory.PluginsEntry = new PluginsEntry();
         inventory.DumpCriuRunId = context.RunId;
         context.Images.Add(ImageKind.Inventory, 0, inventory);

@@ -81,7 +81,7 @@ public static class NetfilterConstants
     public const uint NFT_REG_1 = 1;
     public const uint NFT_REG32_00 = 8;
 
-    /// <summary>The numbers that nft(8) gives to types of set keys (its include/datatype.h); a key of several has 6 bits for each.</summary>
+    /// <summary>The numbers of nft(8) for types of keys (its include/datatype.h); a key of several parts has 6 bits for each.</summary>
     public const uint TYPE_IPADDR = 7;
 
     /// <inheritdoc cref="TYPE_IPADDR"/>

@@ -30,8 +30,8 @@ public sealed class OutsideTests
         using var space = new PidNamespace();
         string images = space.MakeDirectory("images");
         Outcome outcome = space.Run(
-            Programs.Command("/usr/bin/unshare"), "--net", Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn, images,
-            where);
+            Programs.Command("/usr/bin/unshare"), "--net", Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn,
+            images, where);
         Assert.True(outcome.Status == 0, outcome.Error);
     }
 }

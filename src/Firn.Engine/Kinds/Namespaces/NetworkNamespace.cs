@@ -1,7 +1,5 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces.Network;
 using Firn.Engine.Kinds.Sockets;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

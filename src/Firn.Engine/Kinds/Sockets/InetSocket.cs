@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -178,7 +177,8 @@ internal sealed partial class InetSocket : FileKind
         {
             string upper = Encoding.UTF8.GetString(name[..length].TrimEnd((byte)0));
             Refuse(
-                context, file, "tcp-upper-protocol", what, $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
+                context, file, "tcp-upper-protocol", what,
+                $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
         }
 

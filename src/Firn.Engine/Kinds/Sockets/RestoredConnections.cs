@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -8,7 +8,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Sockets;
 
-/// <summary>The TCP connections of the tree: the restore half, for all of them together. <see cref="TcpConnections"/> is the other.</summary>
+/// <summary>
+/// The TCP connections of the tree: the restore half, for all of them together. <see cref="TcpConnections"/> is the other.
+/// </summary>
 /// <remarks>
 /// Each is made in repair mode, in which it sends nothing, while the network is locked for all that have an end outside. Just before the
 /// tree is thawed the lock goes, then all leave repair mode, and only then what was never sent is sent, and FINs are put in their place.

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -76,7 +75,7 @@ internal sealed class TcpConnections
             connection.Other = byEnds.GetValueOrDefault(Key(connection.Ends.Mirrored));
         }
 
-        NetworkHold network = context.Network!;
+        PacketHold network = context.Packets!;
         Lock(context, network);
         connections.ForEach(Read);
         foreach (Connection connection in connections)
@@ -99,7 +98,7 @@ internal sealed class TcpConnections
         if (context.Options.LeaveRunning || context.Options.LeaveStopped)
         {
             // The images have their moment; the kernel may go on to receive and acknowledge.
-            network.UnlockPackets();
+            network.Unlock(context.Log);
         }
         else
         {
@@ -107,7 +106,7 @@ internal sealed class TcpConnections
         }
     }
 
-    private void Lock(DumpContext context, NetworkHold network)
+    private void Lock(DumpContext context, PacketHold network)
     {
         List<ConnectionEnds> outside = [.. connections
             .Where(connection => connection.Other is null && connection.State != TcpState.TCP_CLOSE)
@@ -115,7 +114,7 @@ internal sealed class TcpConnections
         if (outside.Count > 0 && context.Options.NetworkLock != NetworkLock.Skip)
         {
             bool isShared = context.Namespace(CloneFlags.CLONE_NEWNET).IsFirns;
-            network.LockPackets(RestoredConnections.LockName(context.RunId), isShared ? outside : null);
+            network.Lock(RestoredConnections.LockName(context.RunId), isShared ? outside : null);
         }
     }
 
