@@ -235,7 +235,8 @@ internal sealed partial class InetSocket : FileKind
             : (state, 0, 0);
     }
 
-    private static PollEvents Poll(Fd socket)
+    /// <summary>What poll(2) says at once; it takes nothing away.</summary>
+    internal static PollEvents Poll(Fd socket)
     {
         var poll = new Pollfd { fd = socket.Number, events = PollEvents.POLLIN | PollEvents.POLLPRI | PollEvents.POLLRDHUP };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll({socket})");

@@ -89,6 +89,12 @@ internal sealed class RestoredConnections : IDisposable
         }
 
         connections.Add(message.Id, connection);
+        if (connection.WasRefused)
+        {
+            connection.BeRefused();
+            return;
+        }
+
         connection.Connect();
         if (connection.IsOver)
         {
@@ -172,7 +178,11 @@ internal sealed class RestoredConnections : IDisposable
 internal sealed class RestoredConnection(
     InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope)
 {
+    // What a connection that is over had at its other end doesn't matter any more: tried when that one exists again.
+    private const int MostPorts = 20;
+
     private readonly TcpState state = (TcpState)message.State;
+    private ushort peerPort = (ushort)message.DstPort;
 
     /// <summary>Its file.</summary>
     public uint Id => message.Id;
@@ -181,7 +191,10 @@ internal sealed class RestoredConnection(
     public Fd Socket { get; set; } = socket;
 
     /// <summary>Its two ends, as packets have them.</summary>
-    public ConnectionEnds Ends { get; } = EndsOf(message);
+    public ConnectionEnds Ends { get; private set; } = EndsOf(message);
+
+    /// <summary>Whether it never came to be, and the program has to learn that.</summary>
+    public bool WasRefused => IsOver && (Errno)stream.PendingError == Errno.ECONNREFUSED;
 
     /// <summary>Whether it has ended, and only what came last can still be read.</summary>
     public bool IsOver => state == TcpState.TCP_CLOSE;
@@ -236,12 +249,32 @@ internal sealed class RestoredConnection(
     {
         // What a stranger answers to the acknowledgement of a FIN must not get in: only what is marked does.
         Sys.AttachSocketFilter(Socket.Number, MarkedOnly).OrThrow($"setsockopt({Socket}, SO_ATTACH_FILTER)");
-        Forged(TcpFlags.Fin | TcpFlags.Ack, Received, Written).Send(raw);
-        TcpRepair.Choose(Socket, TcpOption.TCP_SEND_QUEUE);
-        Sys.Shutdown(Socket.Number, ShutdownHow.SHUT_WR).OrThrow($"shutdown({Socket})");
-        Forged(TcpFlags.Ack, Received + 1, Written + 1).Send(raw);
+        if (stream.PendingError != 0)
+        {
+            Forged(TcpFlags.Rst | TcpFlags.Ack, Received, Written).Send(raw);
+        }
+        else
+        {
+            Forged(TcpFlags.Fin | TcpFlags.Ack, Received, Written).Send(raw);
+            TcpRepair.Choose(Socket, TcpOption.TCP_SEND_QUEUE);
+            Sys.Shutdown(Socket.Number, ShutdownHow.SHUT_WR).OrThrow($"shutdown({Socket})");
+            Forged(TcpFlags.Ack, Received + 1, Written + 1).Send(raw);
+        }
+
         Sys.SetSocketOption(Socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_DETACH_FILTER, 0)
             .OrThrow($"setsockopt({Socket}, SO_DETACH_FILTER)");
+    }
+
+    /// <summary>Asks a port of its own address where no one listens, and is refused.</summary>
+    public void BeRefused()
+    {
+        TcpRepair.Off(Socket, probes: false);
+        FileOwner.RestoreFlags(Socket, message.Flags | (uint)OpenFlags.O_NONBLOCK);
+        InetAddress self = InetAddress.OfSocket(Socket, (SocketFamily)message.Family);
+        for (ushort port = 1; port <= MostPorts && !InetSocket.Poll(Socket).HasFlag(PollEvents.POLLERR); port++)
+        {
+            _ = Sys.Connect(Socket.Number, (self with { Port = port }).ToSockaddr());
+        }
     }
 
     /// <summary>Leaves repair mode: the peer is asked what it has got.</summary>
@@ -296,8 +329,15 @@ internal sealed class RestoredConnection(
 
     private void ConnectTo(string what)
     {
-        InetAddress peer = InetAddress.Of(message.DstAddr, (ushort)message.DstPort, scope);
+        InetAddress peer = InetAddress.Of(message.DstAddr, peerPort, scope);
         SysResult result = Sys.Connect(Socket.Number, peer.ToSockaddr());
+        for (int time = 0; IsOver && result.Errno == Errno.EADDRNOTAVAIL && time < MostPorts; time++)
+        {
+            peerPort = (ushort)Math.Max(1, peerPort + 1);
+            result = Sys.Connect(Socket.Number, (peer with { Port = peerPort }).ToSockaddr());
+            Ends = Ends with { DestinationPort = peerPort };
+        }
+
         if (result.Errno is Errno.EADDRNOTAVAIL)
         {
             throw new RestoreConflictException(

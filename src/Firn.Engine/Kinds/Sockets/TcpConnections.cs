@@ -173,6 +173,12 @@ internal sealed class TcpConnections
         stream.OutqSeq = TcpRepair.Sequence(socket, TcpOption.TCP_SEND_QUEUE);
         connection.Unacknowledged = stream.OutqSeq - (uint)unacknowledged;
 
+        if (state == TcpState.TCP_CLOSE && InetSocket.Poll(socket).HasFlag(PollEvents.POLLERR))
+        {
+            // Which one it is can't be read without taking it away. One that was never established had no number from its peer.
+            stream.PendingError = (uint)(stream.InqSeq == 0 ? Errno.ECONNREFUSED : Errno.ECONNRESET);
+        }
+
         // Of a connection that is over nothing can be sent any more. Of the others, a FIN that waits is no byte of data.
         bool isOver = state == TcpState.TCP_CLOSE;
         int fin = TcpStates.HasUnacknowledgedFin(state) ? 1 : 0;
