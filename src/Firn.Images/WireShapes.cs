@@ -168,7 +168,8 @@ internal static class WireShapes
     internal static readonly WireShape SeccompFilter = new([1]);
     internal static readonly WireShape SeccompEntry = new([], (1, SeccompFilter));
     internal static readonly WireShape ScmEntry = new([1]);
-    internal static readonly WireShape SkPacketEntry = new([1, 2], (4, ScmEntry));
+    internal static readonly WireShape SkCredentialsEntry = new([1, 2, 3]);
+    internal static readonly WireShape SkPacketEntry = new([1, 2], (4, ScmEntry), (1001, SkCredentialsEntry));
     internal static readonly WireShape DumpStatsEntry = new([1, 2, 3, 4, 5, 6, 7, 9]);
     internal static readonly WireShape RestoreStatsEntry = new([1, 2, 3, 4]);
     internal static readonly WireShape StatsEntry = new([], (1, DumpStatsEntry), (2, RestoreStatsEntry));

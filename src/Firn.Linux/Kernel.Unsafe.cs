@@ -58,6 +58,18 @@ public static unsafe partial class Kernel
         }
     }
 
+    /// <summary>Makes a task without an exit signal, with an id of its own in the innermost pid namespace.</summary>
+    /// <param name="flags">What it shares.</param>
+    /// <param name="pid">The id, or 0 for the next one.</param>
+    /// <param name="childCode">What it runs, as above.</param>
+    /// <param name="childArgument">What it finds in rbx.</param>
+    public static SysResult Clone3(CloneFlags flags, int pid, ReadOnlySpan<byte> childCode, nint childArgument)
+    {
+        // SAFETY: the id lies on the stack for as long as the call lasts.
+        var arguments = new CloneArgs { flags = (ulong)flags, set_tid = pid > 0 ? (ulong)&pid : 0, set_tid_size = pid > 0 ? 1UL : 0 };
+        return Clone3(in arguments, childCode, childArgument);
+    }
+
     private static byte* MapCode()
     {
         // SAFETY: an anonymous mapping of one page, filled before it becomes executable, and never unmapped.

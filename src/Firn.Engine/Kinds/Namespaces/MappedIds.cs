@@ -94,6 +94,9 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             case FileEntry file:
                 MapFile(file, user, group, seen);
                 break;
+            case SkPacketEntry { Credentials: { } sender }:
+                (sender.Uid, sender.Gid) = (user(sender.Uid), group(sender.Gid));
+                break;
             case GhostFileEntry ghost:
                 (ghost.Uid, ghost.Gid) = (user(ghost.Uid), group(ghost.Gid));
                 break;

@@ -9,8 +9,9 @@ namespace Firn.Engine.Kinds.Sockets;
 
 /// <summary>Makes all Unix sockets of an image set, in the order in which they need each other.</summary>
 /// <remarks>
-/// Listeners and other names first; then connections, through the listener whose name they have, or a passing one; then queues, while
-/// senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names.
+/// Listeners and other names first; then connections, through the listener whose name they have, or a passing one. With all other files
+/// there, queues, while senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names. Where a
+/// queue names tasks of the tree, by credentials or pidfds, all of that waits until those exist.
 /// </remarks>
 internal sealed class UnixSocketMaker : IDisposable
 {
@@ -28,6 +29,7 @@ internal sealed class UnixSocketMaker : IDisposable
     private readonly Dictionary<(SocketType Type, ByteString Name), Fd> passingListeners = [];
     private readonly List<Fd> passing = [];
     private readonly UnixNames names;
+    private bool isComplete;
 
     /// <summary>Plans for the entries of files.img.</summary>
     public UnixSocketMaker(RestoreContext context)
@@ -73,12 +75,6 @@ internal sealed class UnixSocketMaker : IDisposable
                     $"{node} was connected to a program outside of the tree: hand in what takes its place with --inherit-fd "
                         + $"fd[N]:socket:[{node.Message.Ino}]");
             }
-
-            if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
-            {
-                throw new CheckpointException(
-                    $"{node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
-            }
         }
 
         foreach (Node node in nodes.Where(node => node.Message.Name.Length > 0))
@@ -116,7 +112,27 @@ internal sealed class UnixSocketMaker : IDisposable
 
         foreach (Node node in nodes)
         {
-            UnixQueue.Fill(node.Message, node.Fd!, Sender(node), node.Queue, names, NamedDatagram);
+            context.Files.Provide(node.Message.Id, node.Fd!);
+            node.Fd = context.Files[node.Message.Id];
+            node.IsProvided = true;
+        }
+    }
+
+    /// <summary>Fills the queues and takes away what shall not stay. Only the first call that does so has something to do.</summary>
+    /// <param name="hasTasks">Whether the tasks of the tree exist.</param>
+    /// <exception cref="LinuxException">The kernel refuses something.</exception>
+    public void Complete(bool hasTasks)
+    {
+        var cargo = new UnixCargo(context);
+        if (isComplete || (!hasTasks && nodes.Any(node => node.Queue.Any(packet => cargo.NeedsTasks(packet.Message)))))
+        {
+            return;
+        }
+
+        isComplete = true;
+        foreach (Node node in nodes)
+        {
+            UnixQueue.Fill(node.Message, Sender(node), node.Queue, names, NamedDatagram, cargo);
         }
 
         foreach (Node node in nodes.Where(node => node.IsDatagram && node.Peer is not null && node.Role == Role.Alone))
@@ -135,7 +151,7 @@ internal sealed class UnixSocketMaker : IDisposable
             fd.Dispose();
         }
 
-        foreach (Node node in nodes)
+        foreach (Node node in nodes.Where(node => !node.IsProvided))
         {
             node.Fd?.Dispose();
         }
@@ -306,13 +322,13 @@ internal sealed class UnixSocketMaker : IDisposable
             fd.Dispose();
         }
 
+        passing.Clear();
+        passingListeners.Clear();
         names.Unlink();
         foreach (Node node in nodes)
         {
             SocketOptions.Write(node.Fd!, node.Message.Opts);
             FileOwner.RestoreFlags(node.Fd!, node.Message.Flags);
-            context.Files.Provide(node.Message.Id, node.Fd!);
-            node.Fd = null;
         }
     }
 
@@ -348,6 +364,9 @@ internal sealed class UnixSocketMaker : IDisposable
         public Node? Peer { get; set; }
 
         public Fd? Fd { get; set; }
+
+        /// <summary>Whether it is among the restored files, which it belongs to then.</summary>
+        public bool IsProvided { get; set; }
 
         /// <summary>The other end, for as long as a closed peer is still needed to fill the queue.</summary>
         public Fd? GonePeer { get; set; }
