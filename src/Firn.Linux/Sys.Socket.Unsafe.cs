@@ -35,6 +35,28 @@ public static unsafe partial class Sys
         }
     }
 
+    /// <summary>connect(2) as another process: who accepts sees it (SO_PEERCRED).</summary>
+    /// <inheritdoc cref="Kernel.CallAs"/>
+    public static SysResult ConnectAs(Identity identity, int socket, ReadOnlySpan<byte> address)
+    {
+        fixed (byte* pointer = address)
+        {
+            return Kernel.CallAs(identity, Sysno.connect, socket, (nint)pointer, address.Length, 0);
+        }
+    }
+
+    /// <summary>socketpair(2) as another process: both ends see it (SO_PEERCRED).</summary>
+    /// <inheritdoc cref="Kernel.CallAs"/>
+    public static SysResult SocketPairAs(Identity identity, SocketFamily family, SocketType type, out int first, out int second)
+    {
+        int* pair = stackalloc int[2];
+        pair[0] = pair[1] = -1;
+        SysResult result = Kernel.CallAs(identity, Sysno.socketpair, (nint)family, (nint)type, 0, (nint)pair);
+        first = pair[0];
+        second = pair[1];
+        return result;
+    }
+
     /// <summary>getsockname(2); the length may be more than there was room for.</summary>
     public static SysResult GetSockName(int socket, Span<byte> address, out int length)
     {

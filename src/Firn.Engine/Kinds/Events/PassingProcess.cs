@@ -34,10 +34,15 @@ internal sealed class PassingProcess : IDisposable
     /// <param name="status">How it shall have ended, as wait(2) tells it.</param>
     /// <exception cref="LinuxException">It can't be made: EEXIST if the id is taken.</exception>
     public static PassingProcess Make(RestoreContext context, int wanted, int status = 0)
+        => WithinPids(context, () => new PassingProcess(Clone(wanted, status)));
+
+    /// <summary>Does something while the calling thread's children come into the tree's pid namespace.</summary>
+    /// <exception cref="LinuxException">It can't be entered.</exception>
+    public static T WithinPids<T>(RestoreContext context, Func<T> work)
     {
         if (context.OwnNamespace(CloneFlags.CLONE_NEWPID) is null)
         {
-            return new PassingProcess(Clone(wanted, status));
+            return work();
         }
 
         using Fd own = NamespaceVisit.Open(context.FirstPid, "pid");
@@ -45,7 +50,7 @@ internal sealed class PassingProcess : IDisposable
         Sys.SetNs(own.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID)");
         try
         {
-            return new PassingProcess(Clone(wanted, status));
+            return work();
         }
         finally
         {

@@ -142,6 +142,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             }
         }
 
+        if (file.Usk?.PeerCredentials is { } peer)
+        {
+            (peer.Uid, peer.Gid) = (user(peer.Uid), group(peer.Gid));
+        }
+
         if (file.Usk?.FilePerms is { } permissions)
         {
             (permissions.Uid, permissions.Gid) = (user(permissions.Uid), group(permissions.Gid));

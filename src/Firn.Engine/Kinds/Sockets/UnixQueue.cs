@@ -74,8 +74,11 @@ internal static class UnixQueue
         int socket = file.Taken.Number;
         var poll = new Pollfd { fd = socket, events = PollEvents.POLLIN | PollEvents.POLLPRI };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of {file.Resource}");
-        if (poll.revents == 0)
+        bool isStream = SocketTables.Option(file, SocketOption.SO_TYPE) == (int)SocketType.SOCK_STREAM;
+        bool hasError = (poll.revents & PollEvents.POLLERR) != 0;
+        if ((poll.revents & (PollEvents.POLLIN | PollEvents.POLLPRI)) == 0 || (hasError && !isStream))
         {
+            // A look at packets would take the error; where it waits, there are none (Examine).
             return messages;
         }
 
@@ -84,7 +87,7 @@ internal static class UnixQueue
         try
         {
             SetOption(socket, SocketOption.SO_PASSCRED, 1);
-            if (SocketTables.Option(file, SocketOption.SO_TYPE) == (int)SocketType.SOCK_STREAM)
+            if (isStream)
             {
                 ReadStream(context, file, messages, (poll.revents & PollEvents.POLLPRI) != 0);
             }

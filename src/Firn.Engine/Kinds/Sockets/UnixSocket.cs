@@ -63,7 +63,7 @@ internal sealed class UnixSocket : FileKind
             ExamineMark(context, file, info);
         }
 
-        if (poll.revents.HasFlag(PollEvents.POLLERR) && info.Type != SocketType.SOCK_STREAM)
+        if (poll.revents.HasFlag(PollEvents.POLLERR) && !CanHaveError(file, info))
         {
             Refuse(
                 context,
@@ -102,9 +102,16 @@ internal sealed class UnixSocket : FileKind
             message.Shutdown = (SkShutdown)info.Shutdown;
         }
 
-        if (info.PendingClients.Length > 1)
+        if (info.PendingClients.Length > 1 || info.PendingClients.Contains(0UL))
         {
             message.Pending.Add(info.PendingClients.Select(inode => (uint)inode));
+        }
+
+        Sys.GetSocketOption(file.Taken.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEERCRED, out Ucred peer)
+            .OrThrow($"getsockopt({file.Resource}, SO_PEERCRED)");
+        if (peer.pid != 0)
+        {
+            message.PeerCredentials = new SkCredentialsEntry { Pid = context.InnerId(peer.pid), Uid = peer.uid, Gid = peer.gid };
         }
 
         if (info.Name is [not 0, ..])
@@ -123,7 +130,19 @@ internal sealed class UnixSocket : FileKind
         DumpExternalPeer(context, file, info, tables);
         if (info.Type == SocketType.SOCK_DGRAM || info.State == TcpState.TCP_ESTABLISHED)
         {
+            DumpError(file, message);
             UnixQueue.Dump(context, file);
+        }
+    }
+
+    // A peer that closes with unread data resets the connection; of connected sockets there is no other error.
+    private static void DumpError(OpenFile file, UnixSkEntry message)
+    {
+        var poll = new Pollfd { fd = file.Taken.Number };
+        Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of {file.Resource}");
+        if (poll.revents.HasFlag(PollEvents.POLLERR))
+        {
+            message.Error = (uint)Errno.ECONNRESET;
         }
     }
 
@@ -139,6 +158,15 @@ internal sealed class UnixSocket : FileKind
     // The task waits at it for the answer to its own request: the restore gives it.
     private static bool IsService(DumpContext context, UnixSocketInfo info)
         => context.Options.ServiceSocket != 0 && info.PeerInode == context.Options.ServiceSocket;
+
+    // Of a stream it is known how much to look at; of packets, only that there are none.
+    private static bool CanHaveError(OpenFile file, UnixSocketInfo info)
+    {
+        int waiting = 0;
+        return info.Type == SocketType.SOCK_STREAM
+            || (info.Type == SocketType.SOCK_SEQPACKET
+                && !Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCINQ, ref waiting).IsError && waiting == 0);
+    }
 
     private static void ExamineMark(DumpContext context, OpenFile file, UnixSocketInfo info)
     {
@@ -162,24 +190,20 @@ internal sealed class UnixSocket : FileKind
     {
         foreach (ulong client in info.PendingClients)
         {
-            if (client == 0 || tables.Find(context, client) is null)
+            string? reason = client switch
+            {
+                0 => tables.HasDataOfClosedClient(info) ? "has brought data, and is closed by its client" : null,
+                _ when tables.Find(context, client) is null => "comes from outside of the tree",
+                _ => tables.Unix[client].SendQueue > 0 ? "has brought data" : null,
+            };
+            if (reason is not null)
             {
                 Refuse(
                     context,
                     file,
                     info,
                     "unix-pending",
-                    $"a connection waits to be accepted, whose client {(client == 0 ? "is gone" : "isn't in the tree")}",
-                    "let the program accept it before the dump");
-            }
-            else if (tables.Unix[client].SendQueue > 0)
-            {
-                Refuse(
-                    context,
-                    file,
-                    info,
-                    "unix-pending",
-                    "a connection waits to be accepted, and has brought data",
+                    $"a connection waits to be accepted, and {reason}",
                     "let the program accept it before the dump");
             }
         }
@@ -238,22 +262,34 @@ internal sealed class UnixSocket : FileKind
             message.Deleted = true;
         }
 
+        string bound = name;
         if (!name.StartsWith('/'))
         {
             message.NameDir = DirectoryOf(path, name);
+            bound = $"{message.NameDir.TrimEnd('/')}/{name}";
         }
-        else if (path != name && !message.Deleted
-            && (Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, name), out FileStat named).IsError
-                || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
+
+        if (message.Deleted || path == bound || IsFile(context, bound, stat))
         {
-            context.Log.LogWarning(
-                "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name",
-                file.Owner.Pid,
-                file.Number,
-                name,
-                path);
+            return;
         }
+
+        if (IsFile(context, path, stat))
+        {
+            message.RenamedTo = ByteString.CopyFromUtf8(path);
+            return;
+        }
+
+        context.Log.LogWarning(
+            "pid {Pid} fd {Fd}: unix socket {Name} was renamed since, to where it can't be found; it will be restored under its first name",
+            file.Owner.Pid,
+            file.Number,
+            name);
     }
+
+    private static bool IsFile(DumpContext context, string path, FileStat stat)
+        => !Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, path), out FileStat found, At.AT_SYMLINK_NOFOLLOW).IsError
+            && found.st_ino == stat.st_ino && found.st_dev == stat.st_dev;
 
     /// <summary>The directory in which a relative name was bound, from the path that came of it.</summary>
     internal static string DirectoryOf(string path, string name)
