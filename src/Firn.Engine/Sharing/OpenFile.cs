@@ -81,7 +81,9 @@ internal sealed class OpenFile : IDisposable
         : Sys.Open(ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_NOCTTY);
 
     /// <summary>How it is named to the user, as `fd 7: /var/log/messages`.</summary>
-    public string Resource => Via is not null ? $"{InFlight}: {Link}" : IsDescriptor ? $"fd {Number}: {Link}" : $"{ProcPath[(ProcPath.IndexOf('/', 6) + 1)..]}: {Link}";
+    public string Resource => Via is not null ? $"{InFlight}: {Link}"
+        : IsDescriptor ? $"fd {Number}: {Link}"
+        : $"{ProcPath[(ProcPath.IndexOf('/', 6) + 1)..]}: {Link}";
 
     /// <summary>How a file in flight is named to the user.</summary>
     public string InFlight => $"in the queue of {(Via!.Via is null ? $"fd {Via.Number}" : "a socket that is itself in a queue")}";

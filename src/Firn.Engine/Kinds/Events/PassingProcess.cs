@@ -5,7 +5,8 @@ using Firn.Linux.Abi;
 namespace Firn.Engine.Kinds.Events;
 
 /// <summary>
-/// A process that has ended and was not waited for yet: what still names a process of the past, a pidfd or credentials, can be made with it.
+/// A process that has ended and was not waited for yet: what still names a process of the past, a pidfd or credentials, can be made with
+/// it.
 /// </summary>
 internal sealed class PassingProcess : IDisposable
 {

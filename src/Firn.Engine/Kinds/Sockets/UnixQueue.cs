@@ -60,6 +60,14 @@ internal static class UnixQueue
         }
     }
 
+    /// <summary>Whether it can be told which byte of a queue is the out-of-band one.</summary>
+    /// <exception cref="LinuxException">It can't be peeked at.</exception>
+    public static bool IsMarkClear(DumpContext context, OpenFile file)
+    {
+        Read(context, file);
+        return !context.Files.State.Get<Queues>().Ambiguous.Contains(file);
+    }
+
     /// <summary>Reads a queue, once for a dump: what is in flight in it becomes known to the table of files by that.</summary>
     /// <exception cref="LinuxException">It can't be peeked at.</exception>
     public static IReadOnlyList<QueuedMessage> Read(DumpContext context, OpenFile file)
@@ -147,12 +155,12 @@ internal static class UnixQueue
 
         if (hasMark)
         {
-            FindMark(file, messages, isInline);
+            FindMark(context, file, messages, isInline);
         }
     }
 
     // The mark is a buffer of one byte at which a peek has ended; so it is the beginning of a message here.
-    private static void FindMark(OpenFile file, List<QueuedMessage> messages, bool isInline)
+    private static void FindMark(DumpContext context, OpenFile file, List<QueuedMessage> messages, bool isInline)
     {
         int socket = file.Taken.Number;
         var found = new List<int>();
@@ -175,7 +183,8 @@ internal static class UnixQueue
 
         if (found is not [int index])
         {
-            throw new AmbiguousMarkException();
+            context.Files.State.Get<Queues>().Ambiguous.Add(file);
+            return;
         }
 
         QueuedMessage whole = messages[index];
@@ -379,6 +388,8 @@ internal static class UnixQueue
     private sealed class Queues
     {
         public Dictionary<OpenFile, List<QueuedMessage>> ByFile { get; } = [];
+
+        public HashSet<OpenFile> Ambiguous { get; } = [];
     }
 
     private sealed record Peeked(int Length, int AddressLength, List<OpenFile> Rights, Ucred? Sender, bool IsEnd);
@@ -392,8 +403,3 @@ internal static class UnixQueue
 /// <param name="IsOutOfBand">Whether it is the out-of-band byte.</param>
 internal sealed record QueuedMessage(
     ReadOnlyMemory<byte> Bytes, ByteString? Source, IReadOnlyList<OpenFile> Rights, Ucred? Sender, bool IsOutOfBand);
-
-/// <summary>An out-of-band byte waits, and more than one place in the queue could be its own.</summary>
-internal sealed class AmbiguousMarkException : Exception
-{
-}

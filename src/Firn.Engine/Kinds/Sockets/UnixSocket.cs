@@ -58,9 +58,15 @@ internal sealed class UnixSocket : FileKind
 
         var poll = new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLPRI };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of pid {file.Owner.Pid} fd {file.Number}");
-        if (poll.revents.HasFlag(PollEvents.POLLPRI))
+        if (poll.revents.HasFlag(PollEvents.POLLPRI) && !UnixQueue.IsMarkClear(context, file))
         {
-            ExamineMark(context, file, info);
+            Refuse(
+                context,
+                file,
+                info,
+                "unix-out-of-band",
+                "an out-of-band byte waits in its queue, and which byte of the queue it is can't be told",
+                "let the program receive it before the dump");
         }
 
         if (poll.revents.HasFlag(PollEvents.POLLERR) && !CanHaveError(file, info))
@@ -166,24 +172,6 @@ internal sealed class UnixSocket : FileKind
         return info.Type == SocketType.SOCK_STREAM
             || (info.Type == SocketType.SOCK_SEQPACKET
                 && !Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCINQ, ref waiting).IsError && waiting == 0);
-    }
-
-    private static void ExamineMark(DumpContext context, OpenFile file, UnixSocketInfo info)
-    {
-        try
-        {
-            UnixQueue.Read(context, file);
-        }
-        catch (AmbiguousMarkException)
-        {
-            Refuse(
-                context,
-                file,
-                info,
-                "unix-out-of-band",
-                "an out-of-band byte waits in its queue, and which byte of the queue it is can't be told",
-                "let the program receive it before the dump");
-        }
     }
 
     private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
