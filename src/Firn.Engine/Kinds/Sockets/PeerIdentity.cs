@@ -1,5 +1,5 @@
 using Firn.Engine.Kinds.Events;
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using Firn.Engine.Kinds.Events;
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
