@@ -52,7 +52,8 @@ public sealed class ConnectionTests
     public void Both_ends_in_one_container_go_on()
     {
         _ = Programs.Command("/usr/bin/redis-server");
-        const string Script = "redis-server --save '' --bind 127.0.0.1 > /dev/null & until redis-cli ping | grep -q PONG; do sleep 0.1; done; "
+        const string Script = "redis-server --save '' --bind 127.0.0.1 > /dev/null & "
+            + "until redis-cli ping | grep -q PONG; do sleep 0.1; done; "
             + "exec /usr/bin/python3 /client 127.0.0.1 6379 > /data/log 2>&1";
         using RuncContainer container = RuncContainer.OfDebian(["sh", "-c", Script], config =>
             config["mounts"]!.AsArray().Add((JsonNode)RuncContainer.Bind(Programs.Data("incrementing.py"), "/client", "ro")));
