@@ -25,6 +25,7 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new PacketSocket(),
         new UnsupportedFile(),
     ];
 

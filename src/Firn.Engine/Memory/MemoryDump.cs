@@ -1,5 +1,6 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -182,7 +183,21 @@ internal static class MemoryDump
                 continue;
             }
 
-            if (mapping.HasFile)
+            if (vma.Is(VmaStatus.Socket))
+            {
+                if (PacketSocket.FindMapped(context, mapping.Inode, mapping.Length) is { } socket)
+                {
+                    vma.Shmid = socket.Id;
+                }
+                else
+                {
+                    context.Problems.Add(
+                        "socket-mapping", task.Pid, $"mapping {mapping}",
+                        "it is memory of a socket, and not the whole of the rings of a packet socket that the tree has open",
+                        "let the application unmap it first");
+                }
+            }
+            else if (mapping.HasFile)
             {
                 vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
                 if (mapping.Shared)

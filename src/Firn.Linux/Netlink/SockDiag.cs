@@ -60,6 +60,27 @@ public sealed class SockDiag : IDisposable
         return sockets;
     }
 
+    /// <summary>Reads all packet sockets, by inode number.</summary>
+    /// <returns>The sockets; none at all if the kernel has no module for it.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public Dictionary<ulong, PacketSocketInfo> ReadPacket()
+    {
+        var sockets = new Dictionary<ulong, PacketSocketInfo>();
+        var request = new PacketDiagReq
+        {
+            sdiag_family = (byte)SocketFamily.AF_PACKET,
+            pdiag_show = PacketConstants.PACKET_SHOW_INFO | PacketConstants.PACKET_SHOW_MCLIST | PacketConstants.PACKET_SHOW_RING_CFG
+                | PacketConstants.PACKET_SHOW_FANOUT,
+        };
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
+        {
+            PacketSocketInfo info = PacketSocketInfo.Parse(payload);
+            sockets[info.Inode] = info;
+        });
+        Check(result, "packet");
+        return sockets;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => socket.Dispose();
 

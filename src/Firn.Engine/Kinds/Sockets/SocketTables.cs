@@ -12,6 +12,7 @@ namespace Firn.Engine.Kinds.Sockets;
 internal sealed class SocketTables
 {
     private Dictionary<ulong, UnixSocketInfo>? unix;
+    private Dictionary<ulong, PacketSocketInfo>? packet;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
 
@@ -27,6 +28,21 @@ internal sealed class SocketTables
             }
 
             return unix;
+        }
+    }
+
+    /// <summary>All packet sockets, by inode number.</summary>
+    public Dictionary<ulong, PacketSocketInfo> Packet
+    {
+        get
+        {
+            if (packet is null)
+            {
+                using var diag = SockDiag.Open();
+                packet = diag.ReadPacket();
+            }
+
+            return packet;
         }
     }
 
