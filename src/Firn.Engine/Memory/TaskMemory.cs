@@ -283,7 +283,8 @@ internal sealed class TaskMemory
             var kind when (kind & VmaStatus.ShadowStack) != 0 => "a shadow stack",
             var kind when (kind & VmaStatus.Uprobes) != 0 => "a page of user-space probes",
             _ when vma.Has(MapFlags.MAP_HUGETLB) => "made of huge pages of hugetlbfs",
-            _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.FileShared | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
+            _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.FileShared) => null,
+            _ when vma.Is(VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
             _ => $"of an unknown kind ({vma.Status:x})",
         };
         if (what is not null)

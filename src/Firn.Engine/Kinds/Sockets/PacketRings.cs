@@ -346,7 +346,10 @@ internal sealed class PacketRings
         {
             if (step == MostSteps)
             {
-                throw new CheckpointException("the loopback gave no packet to bring a packet socket's ring to its place") { Phase = "files" };
+                throw new CheckpointException("the loopback gave no packet to bring a packet socket's ring to its place")
+                {
+                    Phase = "files",
+                };
             }
 
             Sys.Poll([], StepMilliseconds).OrThrow("poll(1 ms)");

@@ -150,7 +150,7 @@ internal sealed class PacketSocket : FileKind
     // ---- restore
 
     /// <inheritdoc/>
-    /// <remarks>It receives from the moment that it is bound, so that comes last. A protocol given to socket(2) would bind at once.</remarks>
+    /// <remarks>It receives from when it is bound, so that comes last. A protocol given to socket(2) would bind at once.</remarks>
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         PacketSockEntry message = entry.Psk;
