@@ -26,6 +26,7 @@ internal static class FileKinds
         new InetSocket(),
         new NetlinkFile(),
         new PacketSocket(),
+        new TunFile(),
         new UnsupportedFile(),
     ];
 

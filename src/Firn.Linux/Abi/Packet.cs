@@ -105,7 +105,7 @@ public struct TpacketReq3
 }
 
 /// <summary>struct sockaddr_ll (packet(7)), up to its address; the protocol is in network order.</summary>
-[StructLayout(LayoutKind.Sequential)]
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
 public struct SockaddrLl
 {
     public ushort sll_family;

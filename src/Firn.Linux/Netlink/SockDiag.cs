@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Firn.Linux.Abi;
 
 namespace Firn.Linux.Netlink;
@@ -78,6 +80,35 @@ public sealed class SockDiag : IDisposable
             sockets[info.Inode] = info;
         });
         Check(result, "packet");
+        return sockets;
+    }
+
+    /// <summary>Reads which netlink sockets have asked for a list that isn't at its end, by inode number.</summary>
+    /// <returns>None if the kernel has no module for it.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public HashSet<ulong> ReadNetlinkLists()
+    {
+        var sockets = new HashSet<ulong>();
+        var request = new NetlinkDiagReq
+        {
+            sdiag_family = (byte)SocketFamily.AF_NETLINK,
+            sdiag_protocol = DiagConstants.NDIAG_PROTO_ALL,
+            ndiag_show = DiagConstants.NDIAG_SHOW_FLAGS,
+        };
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
+        {
+            NetlinkDiagMsg message = MemoryMarshal.Read<NetlinkDiagMsg>(payload);
+            var attributes = new NetlinkAttributes(payload[Unsafe.SizeOf<NetlinkDiagMsg>()..]);
+            while (attributes.MoveNext())
+            {
+                if (attributes.Type == DiagConstants.NETLINK_DIAG_FLAGS
+                    && (MemoryMarshal.Read<uint>(attributes.Value) & DiagConstants.NDIAG_FLAG_CB_RUNNING) != 0)
+                {
+                    sockets.Add(message.ndiag_ino);
+                }
+            }
+        });
+        Check(result, "netlink");
         return sockets;
     }
 

@@ -13,6 +13,7 @@ internal sealed class SocketTables
 {
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, PacketSocketInfo>? packet;
+    private HashSet<ulong>? netlinkLists;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
 
@@ -43,6 +44,21 @@ internal sealed class SocketTables
             }
 
             return packet;
+        }
+    }
+
+    /// <summary>Netlink sockets that have asked for a list which isn't at its end, by inode number.</summary>
+    public IReadOnlySet<ulong> NetlinkLists
+    {
+        get
+        {
+            if (netlinkLists is null)
+            {
+                using var diag = SockDiag.Open();
+                netlinkLists = diag.ReadNetlinkLists();
+            }
+
+            return netlinkLists;
         }
     }
 
