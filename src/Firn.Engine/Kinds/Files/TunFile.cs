@@ -10,8 +10,8 @@ namespace Firn.Engine.Kinds.Files;
 
 /// <summary>/dev/net/tun: a network device that a program serves, or one of its queues, or nothing yet.</summary>
 /// <remarks>
-/// Kernel: drivers/net/tun.c. Two entries have one id, as with CRIU: that of the file, and that of what it is attached to. The device itself
-/// is one of its network namespace's; Firn makes it persistent for as long as no descriptor is attached.
+/// Kernel: drivers/net/tun.c. Two entries have one id, as with CRIU: that of the file, and that of what it is attached to. The device
+/// itself is one of its network namespace's; Firn makes it persistent for as long as no descriptor is attached.
 /// </remarks>
 internal sealed class TunFile : FileKind
 {

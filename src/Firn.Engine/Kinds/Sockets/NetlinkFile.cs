@@ -11,8 +11,8 @@ namespace Firn.Engine.Kinds.Sockets;
 
 /// <summary>Netlink sockets: port, multicast groups, destination, options.</summary>
 /// <remarks>
-/// Kernel: net/netlink/af_netlink.c, diag.c; netlink(7). Messages that wait in the queue can't be put back, since they come from the kernel,
-/// whose port no one else may send by; neither can a list that the kernel has not come to the end of. Both are refused.
+/// Kernel: net/netlink/af_netlink.c, diag.c; netlink(7). Messages that wait in the queue can't be put back, since they come from the
+/// kernel, whose port no one else may send by; neither can a list that the kernel has not come to the end of. Both are refused.
 /// </remarks>
 internal sealed class NetlinkFile : FileKind
 {

@@ -178,7 +178,8 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
                 break;
             case NdType.Tun when device.Tun is not null:
                 TunLinks.Make(device);
-                NetlinkMessage settings = new NetlinkMessage(RouteConstants.RTM_NEWLINK).Header(new Ifinfomsg { ifi_index = (int)device.Ifindex });
+                NetlinkMessage settings = new NetlinkMessage(RouteConstants.RTM_NEWLINK)
+                    .Header(new Ifinfomsg { ifi_index = (int)device.Ifindex });
                 AddCommon(settings, device, link);
                 Request(network, settings, $"tun {device.Name}");
                 break;
