@@ -1,6 +1,4 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -185,7 +183,8 @@ internal static class MemoryDump
 
             if (vma.Is(VmaStatus.Socket))
             {
-                if (PacketSocket.FindMapped(context, mapping.Inode, mapping.Length) is { } socket)
+                if (context.Files.Files.FirstOrDefault(file => file.IsSocket && file.IsDescriptor && file.Stat.st_ino == mapping.Inode)
+                    is { Kind: { } kind } socket && kind.IsMappable(context, socket, mapping.Length))
                 {
                     vma.Shmid = socket.Id;
                 }

@@ -1,6 +1,4 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -88,12 +86,6 @@ internal sealed class TunFile : FileKind
                 "pid {Pid} fd {Fd}: packets wait in the network device {Name}, and are lost", file.Owner.Pid, file.Number, name);
         }
     }
-
-    /// <summary>A descriptor of the tree that is attached to a device; null for none.</summary>
-    public static OpenFile? Find(DumpContext context, string device)
-        => context.Files.Files.FirstOrDefault(file => file.Kind is TunFile
-            && !TunDevice.GetInterface(file.Taken.Number, out string name, out _).IsError
-            && name == device);
 
     // Attached: that of the device; else that of whoever opened it.
     private static ulong? NamespaceOf(OpenFile file, bool isAttached)

@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -118,17 +116,10 @@ internal sealed class PacketSocket : FileKind
         PacketRings.Of(info)?.Dump(file.Taken, entry.Psk);
     }
 
-    /// <summary>The file of a socket's ring that a task has mapped.</summary>
-    /// <param name="context">The dump; descriptors are collected.</param>
-    /// <param name="inode">The inode number that the mapping shows.</param>
-    /// <param name="length">The mapping's length, in bytes.</param>
-    /// <returns>The file; null for one that can't be mapped again.</returns>
-    public static OpenFile? FindMapped(DumpContext context, ulong inode, ulong length)
-        => context.Files.State.Get<SocketTables>().Find(context, inode) is { Kind: PacketSocket } file
-            && PacketRings.Of(InfoOf(context, file)) is { } rings
-            && rings.Length == length
-                ? file
-                : null;
+    /// <inheritdoc/>
+    /// <remarks>The rings, as a whole.</remarks>
+    public override bool IsMappable(DumpContext context, OpenFile file, ulong length)
+        => PacketRings.Of(InfoOf(context, file)) is { } rings && rings.Length == length;
 
     private static PacketSocketInfo InfoOf(DumpContext context, OpenFile file)
         => context.Files.State.Get<SocketTables>().Packet.GetValueOrDefault(file.Stat.st_ino)

@@ -1,7 +1,5 @@
 using System.Buffers.Binary;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Files;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -15,6 +13,9 @@ internal static class TunLinks
 {
     private const int DefaultHeaderSize = 10;
 
+    // The numbers of /dev/net/tun, 10 and 200, as stat(2) has them.
+    private const ulong Device = (10 << 8) | 200;
+
     // ---- dump
 
     /// <summary>Describes a device.</summary>
@@ -22,7 +23,7 @@ internal static class TunLinks
     public static TunLinkEntry Dump(DumpContext context, LinkInfo link)
     {
         bool isPersistent = IsSet(link, TunConstants.IFLA_TUN_PERSIST);
-        OpenFile? file = TunFile.Find(context, link.Name);
+        OpenFile? file = Find(context, link.Name);
         if (file is null && !isPersistent)
         {
             throw new CheckpointException(
@@ -53,6 +54,14 @@ internal static class TunLinks
             Sndbuf = (uint)(fd is { } also ? Get(also, TunConstants.TUNGETSNDBUF) : int.MaxValue),
         };
     }
+
+    // A descriptor of the tree that is attached to the device.
+    private static OpenFile? Find(DumpContext context, string device)
+        => context.Files.Files.FirstOrDefault(file => file is { IsDescriptor: true, IsPathOnly: false }
+            && file.Stat.st_rdev == Device
+            && (file.Stat.st_mode & InodeMode.S_IFMT) == InodeMode.S_IFCHR
+            && !TunDevice.GetInterface(file.Taken.Number, out string name, out _).IsError
+            && name == device);
 
     // No one is attached to it, unless someone outside is: then it is as new ones are.
     private static Fd? TryAttach(LinkInfo link, uint flags)
