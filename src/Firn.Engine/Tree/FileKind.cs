@@ -23,7 +23,7 @@ internal abstract class FileKind
     {
     }
 
-    /// <summary>Whether a mapping of this file, which is no file of a file system, can be made again by mmap(2) of its descriptor.</summary>
+    /// <summary>Whether a mapping of this file, which is none of a file system, can be made again through its descriptor.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="file">The file.</param>
     /// <param name="length">The mapping's length, in bytes.</param>
