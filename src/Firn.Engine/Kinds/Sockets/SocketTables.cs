@@ -61,6 +61,7 @@ internal sealed class SocketTables
             return netlinkLists;
         }
     }
+
     /// <summary>
     /// Whether data waits in a connection to a listener that wasn't accepted and whose client is closed. Its accepting end is not in the
     /// listener's list, but has its name.
