@@ -16,6 +16,9 @@ public static partial class Sys
     /// <summary>pidfd_open(2).</summary>
     public static SysResult PidfdOpen(int pid) => Kernel.Call(Sysno.pidfd_open, pid, 0);
 
+    /// <summary>pidfd_open(2) of one thread (PIDFD_THREAD, Linux 6.9).</summary>
+    public static SysResult PidfdOpenThread(int tid) => Kernel.Call(Sysno.pidfd_open, tid, (nint)OpenFlags.O_EXCL);
+
     /// <summary>pidfd_send_signal(2), as kill(2) with the process that the descriptor stands for.</summary>
     public static SysResult PidfdSendSignal(int pidfd, Signal signal) => Kernel.Call(Sysno.pidfd_send_signal, pidfd, (nint)signal, 0, 0);
 

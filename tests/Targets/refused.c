@@ -39,21 +39,6 @@ static int idle(void *unused)
     return unused != NULL;
 }
 
-static void *outlive(void *unused)
-{
-    (void)unused;
-    char line[64] = "";
-    while (!strstr(line, "Z")) {
-        FILE *stat = fopen("/proc/self/stat", "r");
-        char *seen = fgets(line, sizeof(line), stat);
-        fclose(stat);
-        if (!seen)
-            _exit(2);
-    }
-    ready();
-    exit(finish());
-}
-
 static volatile int other;
 
 static void *tell(void *unused)
@@ -292,11 +277,7 @@ int main(int argc, char **argv)
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
     else if (!strcmp(kind, "pidfd-thread"))
         OFFERED(syscall(SYS_pidfd_open, other_thread(), O_EXCL));
-    else if (!strcmp(kind, "dead-leader")) {
-        pthread_t thread;
-        pthread_create(&thread, NULL, outlive, NULL);
-        pthread_exit(NULL);
-    } else
+    else
         return 2;
     ready();
     return finish();

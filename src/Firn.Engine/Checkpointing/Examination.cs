@@ -31,16 +31,6 @@ internal static class Examination
         {
             int session = task.Stat.Session;
             int group = task.Stat.ProcessGroup;
-            if (task.IsZombie && task.Threads.Exists(thread => thread.Tid != task.Pid))
-            {
-                context.Problems.Add(
-                    "dead-leader",
-                    task.Pid,
-                    "thread group",
-                    "its leader has exited while other threads run",
-                    "end the process, or let its threads end first");
-            }
-
             // Session and group 0: from outside of this pid namespace.
             if (!IsInTree(context, session) && !(sessions.TryGetValue(session, out bool known)
                 ? known
@@ -96,5 +86,5 @@ internal static class Examination
         }
     }
 
-    private static bool IsInTree(DumpContext context, int pid) => context.Tasks.Exists(task => task.Pid == pid);
+    private static bool IsInTree(DumpContext context, int pid) => context.FindTask(pid) is not null;
 }

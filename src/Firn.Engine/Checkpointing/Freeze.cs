@@ -134,7 +134,7 @@ internal static class Freeze
 
     private static DumpedTask AddTask(FrozenTree tree, int pid, DumpedTask? parent)
     {
-        var task = new DumpedTask { Pid = pid, Parent = parent };
+        var task = new DumpedTask { ProcessId = pid, Parent = parent };
         parent?.Children.Add(task);
         tree.Tasks.Add(task);
         return task;
@@ -219,7 +219,7 @@ internal static class Freeze
 
             foreach (int pid in children)
             {
-                if (pid != Sys.GetPid() && !tree.Tasks.Exists(known => known.Pid == pid))
+                if (pid != Sys.GetPid() && !tree.Tasks.Exists(known => known.ProcessId == pid))
                 {
                     AddTask(tree, pid, task);
                     found = true;
@@ -287,29 +287,33 @@ internal static class Freeze
                 continue;
             }
 
+            // The leader first: images, and the way in, count on it.
+            task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
             task.Stat = ProcStat.Read(task.Pid);
+            if (task.IsZombie && task.Threads.Count > 0)
+            {
+                task.LeaderIsDead(task.Stat);
+                task.Stat = ProcStat.Read(task.Pid);
+            }
+
             task.Status = ProcStatus.Read(task.Pid);
             if (task.IsZombie)
             {
-                if (task.Threads.Count == 0)
-                {
-                    task.Threads.Add(new DumpedThread { Task = task, Tid = task.Pid });
-                }
+                task.Threads.Add(new DumpedThread { Task = task, Tid = task.Pid });
             }
             else
             {
-                task.PidFd = new Fd(Sys.PidfdOpen(task.Pid).OrThrow($"pidfd_open({task.Pid})").Int32);
+                task.PidFd = new Fd(
+                    (task.DeadLeader is null ? Sys.PidfdOpen(task.Pid) : Sys.PidfdOpenThread(task.Pid))
+                        .OrThrow($"pidfd_open({task.Pid})").Int32);
                 task.Mappings = Maps.Read(task.Pid);
-
-                // The leader first: images, and the way in, count on it.
-                task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
             }
 
             bool isInOwnNamespace = task.Status.NSpid.Length > 1;
             foreach (DumpedThread thread in task.Threads)
             {
                 thread.InnerTid = !isInOwnNamespace ? thread.Tid
-                    : thread.Tid == task.Pid ? task.InnerPid
+                    : thread.Tid == task.ProcessId ? task.InnerPid
                     : ProcStatus.Read(task.Pid, thread.Tid).NSpid[^1];
             }
         }

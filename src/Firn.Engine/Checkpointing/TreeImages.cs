@@ -47,6 +47,12 @@ internal static class TreeImages
             Pgid = (uint)task.InnerGroup,
             Sid = (uint)task.InnerSession,
         };
+        if (task.DeadLeader is not null)
+        {
+            tree.Threads.Add((uint)task.InnerPid);
+            context.Images.Add(ImageKind.Core, (ulong)task.InnerPid, task.Core);
+        }
+
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.InnerPid;

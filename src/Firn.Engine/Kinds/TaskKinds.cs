@@ -14,8 +14,8 @@ internal static class TaskKinds
     /// </remarks>
     public static IReadOnlyList<TaskKind> All { get; } =
     [
-        new TaskStates(),
         new CgroupPlaces(),
+        new TaskStates(),
         new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),

@@ -169,6 +169,15 @@ internal sealed class RestorePlan
             task.Threads.Add(new RestoredThread { Task = task, Tid = (int)tid, Core = threadCore });
         }
 
+        if (!isZombie && task is { HasDeadLeader: true, Threads.Count: 1 })
+        {
+            throw new ImageFormatException(
+                $"core-{entry.Pid}.img",
+                0,
+                "task-core",
+                "says that its thread has exited while others run, and there are none; the image set is damaged: dump again");
+        }
+
         return task;
     }
 

@@ -27,8 +27,17 @@ internal sealed class RestoredTask
     /// <summary>Threads, the leader first.</summary>
     public List<RestoredThread> Threads { get; } = [];
 
-    /// <summary>The thread-group leader.</summary>
+    /// <summary>The thread-group leader. One that is to exit before the others lives until the thaw.</summary>
     public RestoredThread Leader => Threads[0];
+
+    /// <summary>The first thread that is to live on.</summary>
+    public RestoredThread FirstAlive => Threads[HasDeadLeader ? 1 : 0];
+
+    /// <summary>The threads that are to live on.</summary>
+    public IEnumerable<RestoredThread> Alive => Threads.Skip(HasDeadLeader ? 1 : 0);
+
+    /// <summary>Whether the thread-group leader is to exit while the others go on.</summary>
+    public bool HasDeadLeader => Core.Tc.HasLeaderExitCode;
 
     /// <summary>The leader's core.</summary>
     public CoreEntry Core => Leader.Core;

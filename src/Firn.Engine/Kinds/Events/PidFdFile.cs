@@ -37,7 +37,7 @@ internal sealed class PidFdFile : FileKind
     public override void Examine(DumpContext context, OpenFile file)
     {
         int pid = file.Info.Pid ?? 0;
-        if (context.Tasks.Any(task => task.Pid != pid && task.Threads.Any(thread => thread.Tid == pid)))
+        if (context.Tasks.Any(task => task.ProcessId != pid && task.Threads.Any(thread => thread.Tid == pid)))
         {
             context.Problems.Add(
                 "pidfd-thread",
