@@ -171,12 +171,6 @@ static void listener(void)
     OFFERED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
 }
 
-static void child(int flags)
-{
-    static char stack[65536];
-    MUST(clone(idle, stack + sizeof(stack), flags | SIGCHLD, NULL));
-}
-
 // The leader is no descendant any more, since its parent has ended; and lives.
 static void lost_group(void)
 {
@@ -267,11 +261,7 @@ int main(int argc, char **argv)
         int id = OFFERED(shmget(IPC_PRIVATE, 4096, 0600));
         OFFERED(shmat(id, NULL, 0) == (void *)-1 ? -1 : 0);
         shmctl(id, IPC_RMID, NULL);
-    } else if (!strcmp(kind, "shared-task-state"))
-        child(CLONE_FILES);
-    else if (!strcmp(kind, "shared-address-space"))
-        child(CLONE_VM);
-    else if (!strcmp(kind, "process-group"))
+    } else if (!strcmp(kind, "process-group"))
         lost_group();
     else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));

@@ -64,7 +64,11 @@ internal static class TreeImages
         }
 
         context.Images.Add(ImageKind.Ids, pid, task.Ids);
-        context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        if (task.MemoryOwner == task)
+        {
+            context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        }
+
         foreach (DumpedThread thread in task.Threads)
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);

@@ -44,7 +44,8 @@ internal static class Resume
                     kind.Seal(context, thread, thread.Remote.Batch);
                 }
             });
-        Seed.Unmap([.. living.Select(task => (task.FirstAlive.Remote, VdsoOf(task)))], tree.Scratch);
+        Seed.Unmap(
+            [.. living.Where(task => task.MemoryOwner == task).Select(task => (task.FirstAlive.Remote, VdsoOf(task)))], tree.Scratch);
         foreach (RestoredTask task in living)
         {
             if (task.HasDeadLeader)

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
@@ -17,12 +18,32 @@ internal static class TaskStage
         tree.JoinGroupsOfAbsent();
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
+
+        // Who has another's descriptor table needs Firn's descriptors before they are closed in it, and goes on when it is as it was.
+        List<RestoredTask> followers = [.. living.Where(task => !task.OwnsDescriptors)];
         RunAll(
+            "directories",
+            followers.Select(task => task.Leader),
+            thread => WorkingDirectory.QueueDirectories(context, thread.Task, thread.Remote.Batch));
+        RestoreTasks(context, living.Where(task => task.OwnsDescriptors));
+        RestoreTasks(context, followers);
+        List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
+        threaded.ForEach(tree.MakeThreads);
+        RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
+    }
+
+    private static void RestoreTasks(RestoreContext context, IEnumerable<RestoredTask> tasks)
+        => RunAll(
             "task",
-            living.Select(task => task.Leader),
+            tasks.Select(task => task.Leader),
             thread =>
             {
-                DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch);
+                if (thread.Task.OwnsDescriptors)
+                {
+                    WorkingDirectory.QueueDirectories(context, thread.Task, thread.Remote.Batch);
+                    DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch);
+                }
+
                 foreach (TaskKind kind in TaskKinds.All)
                 {
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
@@ -34,10 +55,6 @@ internal static class TaskStage
                     QueueThread(context, thread);
                 }
             });
-        List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
-        threaded.ForEach(tree.MakeThreads);
-        RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
-    }
 
     private static void QueueThread(RestoreContext context, RestoredThread thread)
     {

@@ -60,6 +60,15 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
     public bool IsZombie => Stat?.State == TaskState.Zombie;
 
+    /// <summary>
+    /// The first process that has the same memory: itself, but for a process that was made with CLONE_VM. Memory is saved with it.
+    /// </summary>
+    public DumpedTask MemoryOwner
+    {
+        get => field ?? this;
+        set;
+    }
+
     /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
     public List<Mapping> Mappings { get; set; } = [];
 
@@ -69,7 +78,7 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>A pidfd, for pidfd_getfd(2).</summary>
     public Fd PidFd { get; set; } = null!;
 
-    /// <summary>The way into the process while it is frozen. Null for a zombie.</summary>
+    /// <summary>The way into the process while it is frozen; one for all that share its memory. Null for a zombie.</summary>
     public RemoteProcess? Remote { get; set; }
 
     /// <summary>mm-PID.img.</summary>

@@ -40,11 +40,21 @@ internal sealed class TaskStates : TaskKind
 
         core.ExitCode = 0;
         core.Flags = task.Stat.Flags;
+        DumpExitSignal(task, core);
         core.Personality = uint.Parse(
             ProcValue.ReadText($"/proc/{task.Pid}/personality") ?? "0", NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
         if (task.DeadLeader is { } dead)
         {
             DumpDeadLeader(task, dead, core);
+        }
+    }
+
+    private static void DumpExitSignal(DumpedTask task, TaskCoreEntry core)
+    {
+        int signal = (task.DeadLeaderStat ?? task.Stat).ExitSignal;
+        if (task.Parent is not null && signal != (int)Signal.SIGCHLD)
+        {
+            core.ExitSignal = (uint)signal;
         }
     }
 
@@ -75,6 +85,7 @@ internal sealed class TaskStates : TaskKind
             BlkSigset = 0,
             Comm = task.Stat.Name,
         };
+        DumpExitSignal(task, task.Core.Tc);
     }
 
     /// <summary>The signal that stopped a process which is to be restored stopped, or none.</summary>
