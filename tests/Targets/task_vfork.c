@@ -1,5 +1,5 @@
-// A child of vfork that takes its time before it executes a program: the parent, which stands still in the kernel until then, can't be stopped
-// meanwhile, and a dump waits.
+// A child of vfork that takes its time before it executes a program: the parent, which stands still in the kernel until then, can't be
+// stopped meanwhile, and a dump waits.
 #include "target.h"
 
 int main(int argc, char **argv)

@@ -8,8 +8,8 @@ namespace Firn.Engine.Restoring;
 /// <summary>Tasks that are to be zombies end, the way they ended before.</summary>
 /// <remarks>
 /// While SIGCHLD has its default action in the parent, so that the kernel keeps the zombie; then the parent ignores the signal (or
-/// what other it gets at the end of the child) for a moment, which drops the one that is pending now, and keeps the zombie (kernel/signal.c,
-/// do_notify_parent, do_sigaction).
+/// what other it gets at the end of the child) for a moment, which drops the one that is pending now, and keeps the zombie
+/// (kernel/signal.c, do_notify_parent, do_sigaction).
 /// </remarks>
 internal static class Zombies
 {
