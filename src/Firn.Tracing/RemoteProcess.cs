@@ -266,7 +266,8 @@ public sealed class RemoteProcess : IDisposable
 
     private void TakeMapping()
     {
-        ulong address = (ulong)Require(call!.Finish(), "mmap(firn-scratch)");
+        long mapped = call!.Finish();
+        ulong address = mapped == -(long)Errno.EACCES ? MapWithoutBoth() : (ulong)Require(mapped, "mmap(firn-scratch)");
         Scratch.Address = new RemotePtr(address);
         for (int i = 0; i < request.Threads.Count; i++)
         {
@@ -303,6 +304,24 @@ public sealed class RemoteProcess : IDisposable
         }
 
         batch.Start("enter");
+    }
+
+    // Memory that is written and executed is denied to the process (PR_SET_MDWE): executed first, and then written where it need not be.
+    private ulong MapWithoutBoth()
+    {
+        ulong address = (ulong)Require(
+            Single(null, Sysno.mmap, 0, (ulong)Scratch.Size, (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_EXEC), 1, (ulong)scratchFd, 0)
+                .Make(),
+            "mmap(firn-scratch)");
+        Require(
+            Single(
+                null,
+                Sysno.mprotect,
+                address + (ulong)Kernel.PageSize,
+                (ulong)(Scratch.Size - Kernel.PageSize),
+                (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE)).Make(),
+            "mprotect(firn-scratch)");
+        return address;
     }
 
     private void FinishEntry()

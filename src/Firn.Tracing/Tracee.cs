@@ -219,7 +219,7 @@ public sealed partial class Tracee
     public RegisterState Capture()
     {
         StoppedBy = Status.IsGroupStop ? Status.StopSignal : Signal.None;
-        return Found = new RegisterState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
+        return Found = new RegisterState(InterruptedCall.WithoutTrace(Tid, RestartableSequence.Leave(this, GetRegisters())), GetSignalMask(), GetExtendedState());
     }
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>

@@ -44,10 +44,17 @@ internal static class Resume
                     kind.Seal(context, thread, thread.Remote.Batch);
                 }
             });
+        ContinuedCalls.Begin(living.SelectMany(task => task.Alive));
         Seed.Unmap(
             [.. living.Where(task => task.MemoryOwner == task).Select(task => (task.FirstAlive.Remote, VdsoOf(task)))], tree.Scratch);
         foreach (RestoredTask task in living)
         {
+            if (task.FirstAlive.CallResult is not null)
+            {
+                // In the exit of munmap a call that is to go on would not: that takes a stop on the way to user mode.
+                StopOnTheWay(task.FirstAlive.Remote.Tracee);
+            }
+
             if (task.HasDeadLeader)
             {
                 EndLeader(task);
@@ -97,6 +104,16 @@ internal static class Resume
     private static RemotePtr VdsoOf(RestoredTask task)
         => task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso)) is { } vdso ? new RemotePtr(vdso.Start) : RemotePtr.Null;
 
+    private static void StopOnTheWay(Tracee tracee)
+    {
+        tracee.Interrupt();
+        tracee.Resume();
+        while (!tracee.WaitForStop().IsEventStop)
+        {
+            tracee.Resume();
+        }
+    }
+
     // It was the way into the process so far. From its last stop on it is no tracee: the end of a leader is told no tracer before that of
     // all other threads.
     private static void EndLeader(RestoredTask task)
@@ -127,7 +144,7 @@ internal static class Resume
             Tracee tracee = thread.Remote.Tracee;
             tracee.SetExtendedState(state.ExtendedState);
             tracee.SetSignalMask(state.SignalMask);
-            tracee.SetRegisters(state.Registers);
+            tracee.SetRegisters(ContinuedCalls.Apply(thread, state.Registers));
         }
     }
 }

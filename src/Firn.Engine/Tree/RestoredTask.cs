@@ -92,6 +92,9 @@ internal sealed class RestoredThread
     /// <summary>core-TID.img.</summary>
     public required CoreEntry Core { get; init; }
 
+    /// <summary>What the call gave that the thread had not ended at the dump, once it was begun again with the rest of its time.</summary>
+    public long? CallResult { get; set; }
+
     /// <summary>The way into the thread, once it exists.</summary>
     public Remote Remote { get; set; } = null!;
 }
