@@ -1,7 +1,5 @@
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Files;
-using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;
