@@ -49,8 +49,9 @@ public static class InterruptedCall
     }
 
     /// <summary>
-    /// Which call with a time-out a thread is within, that the kernel would continue by restart_syscall(2); and how much of its time is left,
-    /// in nanoseconds: null where the call is to begin anew with all of its time, since that is absolute, or infinite, or no one knows.
+    /// Which call with a time-out a thread is within, that the kernel would continue by restart_syscall(2); and how much of its time is
+    /// left, in nanoseconds: null where the call is to begin anew with all of its time, since that is absolute, or infinite, or no one
+    /// knows.
     /// </summary>
     /// <param name="tid">The thread, stopped and not let run since.</param>
     /// <param name="registers">Its registers as found.</param>

@@ -310,8 +310,15 @@ public sealed class RemoteProcess : IDisposable
     private ulong MapWithoutBoth()
     {
         ulong address = (ulong)Require(
-            Single(null, Sysno.mmap, 0, (ulong)Scratch.Size, (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_EXEC), 1, (ulong)scratchFd, 0)
-                .Make(),
+            Single(
+                null,
+                Sysno.mmap,
+                0,
+                (ulong)Scratch.Size,
+                (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_EXEC),
+                (ulong)MapFlags.MAP_SHARED,
+                (ulong)scratchFd,
+                0).Make(),
             "mmap(firn-scratch)");
         Require(
             Single(

@@ -48,7 +48,11 @@ internal static class ContinuedCalls
     {
         const ulong NanosecondsPerSecond = 1_000_000_000;
         RemoteBuffer time = remote.Batch.Data(
-            new Linux.Abi.Timespec { tv_sec = (long)(call.Remaining / NanosecondsPerSecond), tv_nsec = (long)(call.Remaining % NanosecondsPerSecond) });
+            new Linux.Abi.Timespec
+            {
+                tv_sec = (long)(call.Remaining / NanosecondsPerSecond),
+                tv_nsec = (long)(call.Remaining % NanosecondsPerSecond),
+            });
         registers = InterruptedCall.BeginAnew(registers, (Sysno)call.Number);
         switch ((Sysno)call.Number)
         {

@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Firn.Engine.Kinds.Tasks;
 
 /// <summary>
-/// What a process is to its surroundings: a reaper of orphans, an audited login, a likely victim of memory shortage, the leader of a session
-/// that has a nice value of its own (sched(7), autogroup).
+/// What a process is to its surroundings: a reaper of orphans, an audited login, a likely victim of memory shortage, the leader of a
+/// session that has a nice value of its own (sched(7), autogroup).
 /// </summary>
 /// <remarks>prctl(2), PR_SET_CHILD_SUBREAPER; proc_pid_loginuid(5), proc_pid_oom_score_adj(5).</remarks>
 internal sealed class ProcessAttributes : TaskKind
@@ -73,7 +73,8 @@ internal sealed class ProcessAttributes : TaskKind
     // "/autogroup-138 nice 0".
     private static int? ReadAutogroup(int pid)
         => ProcValue.ReadText($"/proc/{pid}/autogroup") is { } text
-            && int.TryParse(text.AsSpan(text.LastIndexOf(' ') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int nice)
+            && int.TryParse(
+                text.AsSpan(text.LastIndexOf(' ') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int nice)
                 ? nice
                 : null;
 
