@@ -192,7 +192,7 @@ internal sealed class RestorePlan
             {
                 task.Creator = SharedState.FindCreator(task, task.Shared, earlier, one => one.Ids, one => one.Parent)
                     ?? throw new ImageFormatException(
-                        ImageKind.Ids.FileName((ulong)task.Pid), 0, "process-tree",
+                        ImageKind.Ids.FileName((ulong)task.Pid), 0, "task-core",
                         "says that the task shares what none of its kin has; the image set is damaged: dump again");
             }
 
