@@ -44,10 +44,30 @@ internal static class SocketOptions
         {
             entry.SoPasscred = IsSet(socket, SocketOption.SO_PASSCRED);
             entry.SoPasssec = IsSet(socket, SocketOption.SO_PASSSEC);
+            ReadPassing(socket, entry);
         }
 
         ReadRare(socket, entry);
         return entry;
+    }
+
+    // What few kernels have, and fewer programs set.
+    private static void ReadPassing(Fd socket, SkOptsEntry entry)
+    {
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PASSRIGHTS, out int rights).IsError && rights == 0)
+        {
+            entry.SoPassrights = false;
+        }
+
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PASSPIDFD, out int pidfd).IsError && pidfd != 0)
+        {
+            entry.SoPasspidfd = true;
+        }
+
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, out int offset).IsError && offset >= 0)
+        {
+            entry.SoPeekOff = offset;
+        }
     }
 
     private static void ReadRare(Fd socket, SkOptsEntry entry)
@@ -100,6 +120,13 @@ internal static class SocketOptions
         Set(socket, SocketOption.SO_REUSEADDR, entry.HasReuseaddr, entry.Reuseaddr);
         Set(socket, SocketOption.SO_PASSCRED, entry.HasSoPasscred, entry.SoPasscred);
         Set(socket, SocketOption.SO_PASSSEC, entry.HasSoPasssec, entry.SoPasssec);
+        Set(socket, SocketOption.SO_PASSRIGHTS, entry.HasSoPassrights, entry.SoPassrights);
+        Set(socket, SocketOption.SO_PASSPIDFD, entry.HasSoPasspidfd, entry.SoPasspidfd);
+        if (entry.HasSoPeekOff)
+        {
+            Set(socket, SocketOption.SO_PEEK_OFF, entry.SoPeekOff);
+        }
+
         Set(socket, SocketOption.SO_DONTROUTE, entry.HasSoDontroute, entry.SoDontroute);
         Set(socket, SocketOption.SO_NO_CHECK, entry.HasSoNoCheck, entry.SoNoCheck);
         Set(socket, SocketOption.SO_REUSEPORT, entry.HasSoReuseport, entry.SoReuseport);
