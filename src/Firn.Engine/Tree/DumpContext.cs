@@ -69,8 +69,8 @@ internal sealed class DumpContext
     /// <param name="outer">The id as Firn sees it.</param>
     public int InnerId(int outer) => Namespace(CloneFlags.CLONE_NEWPID).IsFirns
         ? outer
-        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
+        : FindTask(outer)?.InnerPid ?? Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
 
-    /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
-    public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);
+    /// <summary>Gives the task with a process id, or null when it is not in the tree.</summary>
+    public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.ProcessId == pid);
 }
