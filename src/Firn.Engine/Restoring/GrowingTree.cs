@@ -253,6 +253,11 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
             context.Cgroups!.Place(child);
         }
+
+        TaskStage.RunAll(
+            "namespaces",
+            children.Where(child => NestedNamespaces.HasOthers(context, child)).Select(child => child.Leader),
+            thread => NestedNamespaces.QueueJoining(context, thread.Task, thread.Remote.Batch));
     }
 
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];

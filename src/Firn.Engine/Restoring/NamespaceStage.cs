@@ -15,7 +15,6 @@ internal static class NamespaceStage
     private const CloneFlags FilledFromWithin = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS;
 
     /// <summary>Finds out which namespaces the root gets instead of Firn's.</summary>
-    /// <exception cref="CheckpointException">The tree's tasks are in different ones.</exception>
     public static List<RestoredNamespace> Plan(RestoreOptions options, LoadedImages images, List<RestoredTask> tasks)
     {
         List<RestoredNamespace> namespaces = [];
@@ -25,16 +24,6 @@ internal static class NamespaceStage
         foreach (NamespaceKind kind in NamespaceKinds.All)
         {
             uint id = kind.GetId(root.Ids);
-            if (tasks.Find(task => !task.IsZombie && kind.GetId(task.Ids) != id) is { } other)
-            {
-                throw new CheckpointException(
-                    $"task {other.Pid} is in another {kind.Name} namespace than the tree's root, and such trees can't be restored yet")
-                {
-                    Phase = "prepare",
-                    Pid = other.Pid,
-                };
-            }
-
             bool isOwn = IsOwn(id, kind.GetId(dumper));
             bool isAdded = !isOwn && !hasPids && options.NewPidNamespace && (kind.Flag & AddedNamespaces.Flags) != 0;
             if (isOwn || isAdded)
@@ -60,7 +49,10 @@ internal static class NamespaceStage
 
     /// <summary>What comes before the root.</summary>
     public static void Prepare(RestoreContext context)
-        => Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
+    {
+        Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
+        NestedNamespaces.Prepare(context);
+    }
 
     /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
     public static CloneFlags MadeByClone(RestoreContext context)
@@ -86,11 +78,16 @@ internal static class NamespaceStage
             AddedNamespaces.Fill(context, first);
         }
 
-        foreach (RestoredNamespace own in Saved(context))
+        foreach (NamespaceKind kind in NamespaceKinds.All)
         {
-            own.Kind.InRoot(context, own, first);
-            using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
-            own.Kind.ByController(context, own);
+            if (Saved(context).Find(own => own.Kind == kind) is { } own)
+            {
+                own.Kind.InRoot(context, own, first);
+                using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
+                own.Kind.ByController(context, own);
+            }
+
+            NestedNamespaces.Make(context, kind, first);
         }
     }
 
@@ -107,7 +104,13 @@ internal static class NamespaceStage
 
     /// <summary>What comes when all tasks have their state.</summary>
     public static void Finish(RestoreContext context, Remote first)
-        => Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
+    {
+        Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
+        foreach (RestoredNamespace own in context.Nested.Where(own => !own.IsFirns))
+        {
+            own.Kind.Finish(context, own, first);
+        }
+    }
 
     private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => !own.IsAdded);
 

@@ -28,6 +28,9 @@ internal sealed class RestoreContext
     /// <summary>The namespaces that the root gets instead of Firn's, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
     public List<RestoredNamespace> Namespaces { get; } = [];
 
+    /// <summary>Namespaces that other tasks are in, and the root is not, in the order of their kinds.</summary>
+    public List<RestoredNamespace> Nested { get; } = [];
+
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
 

@@ -60,6 +60,7 @@ internal sealed class RestorePlan
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
+        List<RestoredNamespace> nested = NestedNamespaces.Plan(images, tasks);
         images.Ids = UserNamespace.Resolve(images, namespaces);
         var context = new RestoreContext
         {
@@ -67,10 +68,11 @@ internal sealed class RestorePlan
             Log = log,
             Images = images,
             Hooks = new HookCaller(options.Hooks, options.ImagesDirectory, log),
-            Files = DescriptorTables.Prepare(images, tasks, namespaces.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
+            Files = DescriptorTables.Prepare(images, tasks, namespaces.Count + nested.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
+        context.Nested.AddRange(nested);
         MemoryPlan memory = MemoryPlan.Make(context);
         int threads = tasks.Sum(task => task.Threads.Count);
         int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);

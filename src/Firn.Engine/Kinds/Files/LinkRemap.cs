@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Images;
@@ -38,16 +39,20 @@ internal static class LinkRemap
         {
             id = context.Files.NextId();
             string path = Path.Combine(Path.GetDirectoryName(name) ?? "/", $"link_remap.{id}");
-            string seen = FileName.AsSeenBy(context, path);
+            string seen = FileName.AsSeenBy(context, file, path);
             Sys.LinkAt(file.Taken.Number, string.Empty, At.AT_FDCWD, seen, At.AT_EMPTY_PATH).OrThrow($"linkat({file.Resource}, {seen})");
             context.Files.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, seen));
             links.Add(inode, id);
-            context.Images.Add(ImageKind.Files, 0, new FileEntry
+            var link = new RegFileEntry
             {
-                Type = FdTypes.Reg,
-                Id = id,
-                Reg = new RegFileEntry { Id = id, Flags = 0, Pos = 0, Fown = FileOwner.Nobody(), Name = path, Mode = file.Stat.st_mode },
-            });
+                Id = id, Flags = 0, Pos = 0, Fown = FileOwner.Nobody(), Name = path, Mode = file.Stat.st_mode,
+            };
+            if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
+            {
+                link.MntId = mount;
+            }
+
+            context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = id, Reg = link });
         }
 
         context.Images.Add(

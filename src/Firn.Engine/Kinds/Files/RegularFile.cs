@@ -100,7 +100,7 @@ internal sealed partial class RegularFile : FileKind
             Name = name.Path,
             Mode = file.Stat.st_mode,
         };
-        if (context.Files.State.Get<MountView>().MountOf(file) is int mount and not -1)
+        if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
         {
             entry.MntId = mount;
         }

@@ -2,12 +2,14 @@ using System.Globalization;
 using System.Text;
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Restoring;
 using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Netlink;
+using Firn.Linux.Procfs;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 
@@ -224,6 +226,13 @@ internal sealed class UnixSocket : FileKind
         Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat({NameText(info.Name)})");
         string path = Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _) ?? string.Empty;
         string name = NameText(info.Name);
+        MountViews views = context.Files.State.Get<MountViews>();
+        int mount = -1;
+        if (views.All.Count > 0)
+        {
+            message.MntId = mount = FdInfo.Read(Sys.GetPid(), fd.Number).MountId;
+        }
+
         message.FilePerms = new FilePermsEntry { Mode = stat.st_mode, Uid = stat.st_uid, Gid = stat.st_gid };
         if (path.EndsWith(Deleted, StringComparison.Ordinal))
         {
@@ -236,7 +245,7 @@ internal sealed class UnixSocket : FileKind
             message.NameDir = DirectoryOf(path, name);
         }
         else if (path != name && !message.Deleted
-            && (Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, name), out FileStat named).IsError
+            && (Sys.StatAt(At.AT_FDCWD, views.PrefixFor(mount) + name, out FileStat named).IsError
                 || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
         {
             context.Log.LogWarning(
