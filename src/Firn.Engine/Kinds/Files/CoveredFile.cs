@@ -64,7 +64,8 @@ internal static class CoveredFile
         using var tree = new Fd(
             Sys.OpenTree(At.AT_FDCWD, file.CoveredBelow, Flags).OrThrow($"open_tree({file.CoveredBelow}, OPEN_TREE_CLONE)").Int32);
         string below = Below(file.CoveredBelow, file.Name);
-        return new Fd(Sys.OpenAt(tree.Number, below, flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({file.CoveredBelow}, {below})").Int32);
+        SysResult opened = Sys.OpenAt(tree.Number, below, flags | OpenFlags.O_CLOEXEC, 0);
+        return new Fd(opened.OrThrow($"openat({file.CoveredBelow}, {below})").Int32);
     }
 
     private static string Below(string directory, string path)

@@ -323,7 +323,9 @@ internal sealed partial class Terminal
             foreach (FileEntry entry in context.Files.Entries.Values.Where(entry => entry.Tty?.TtyInfoId >> 1 == index))
             {
                 string? name = context.Files.Entries.GetValueOrDefault(entry.Tty.RegfId)?.Reg?.Name;
-                string? found = name is null || Path.GetFileName(name) == PtmxName ? name : Path.Combine(Path.GetDirectoryName(name)!, PtmxName);
+                string? found = name is null || Path.GetFileName(name) == PtmxName
+                    ? name
+                    : Path.Combine(Path.GetDirectoryName(name)!, PtmxName);
                 if (found is not null && found != StandardPtmx && !Sys.StatAt(At.AT_FDCWD, found, out FileStat stat).IsError
                     && stat.st_rdev == DeviceNumber.Make(AlternateMajor, MasterMinor))
                 {
