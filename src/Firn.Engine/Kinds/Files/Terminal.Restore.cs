@@ -325,7 +325,7 @@ internal sealed partial class Terminal
                 string? name = context.Files.Entries.GetValueOrDefault(entry.Tty.RegfId)?.Reg?.Name;
                 string? found = name is null || Path.GetFileName(name) == PtmxName
                     ? name
-                    : Path.Combine(Path.GetDirectoryName(name)!, PtmxName);
+                    : Path.Combine(Path.GetDirectoryName(name) ?? "/", PtmxName);
                 if (found is not null && found != StandardPtmx && !Sys.StatAt(At.AT_FDCWD, found, out FileStat stat).IsError
                     && stat.st_rdev == DeviceNumber.Make(AlternateMajor, MasterMinor))
                 {
