@@ -41,6 +41,12 @@ internal sealed class HandlePaths : IDisposable
         return path;
     }
 
+    /// <summary>The mount point of a mount as a task sees it, or null.</summary>
+    public string? MountPoint(int pid, int mountId) => AllMounts(pid).Find(mount => mount.Id == mountId)?.MountPoint;
+
+    /// <summary>Where a file system is mounted, as a task sees it, or null.</summary>
+    public string? MountPointOf(int pid, uint device) => MountsOf(pid, device) is [{ } mount, ..] ? mount.MountPoint : null;
+
     /// <summary>Opens a file by handle, for O_PATH only; null if no mount of that device is in sight, or the file is gone.</summary>
     public Fd? Open(int pid, uint device, FileHandle handle)
     {
@@ -242,16 +248,22 @@ internal sealed class HandlePaths : IDisposable
 
     private List<MountEntry> MountsOf(int pid, uint device)
     {
-        if (!mounts.TryGetValue(pid, out List<MountEntry>? all))
-        {
-            mounts.Add(pid, all = pid == Sys.GetPid() ? MountInfo.ReadOwn() : MountInfo.Read(pid));
-        }
-
+        List<MountEntry> all = AllMounts(pid);
         if (!byDevice.TryGetValue((pid, device), out List<MountEntry>? there))
         {
             byDevice.Add((pid, device), there = all.FindAll(mount => ((mount.DevMajor << 20) | mount.DevMinor) == device));
         }
 
         return there;
+    }
+
+    private List<MountEntry> AllMounts(int pid)
+    {
+        if (!mounts.TryGetValue(pid, out List<MountEntry>? all))
+        {
+            mounts.Add(pid, all = pid == Sys.GetPid() ? MountInfo.ReadOwn() : MountInfo.Read(pid));
+        }
+
+        return all;
     }
 }
