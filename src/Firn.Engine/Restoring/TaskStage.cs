@@ -48,6 +48,7 @@ internal static class TaskStage
                 living.Select(task => task.Leader),
                 thread => DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch));
         }
+        LateFiles.Run(context, tree.First);
     }
 
     private static void QueueThread(RestoreContext context, RestoredThread thread)

@@ -144,6 +144,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             (peer.Uid, peer.Gid) = (user(peer.Uid), group(peer.Gid));
         }
 
+        if (file.Pipe is { HasUid: true } pipe)
+        {
+            (pipe.Uid, pipe.Gid) = (user(pipe.Uid), group(pipe.Gid));
+        }
+
         if (file.Usk?.FilePerms is { } permissions)
         {
             (permissions.Uid, permissions.Gid) = (user(permissions.Uid), group(permissions.Gid));

@@ -16,7 +16,8 @@ internal sealed class UnixCargo(RestoreContext context)
     /// <summary>Whether a packet can be sent only when the tasks of the tree exist.</summary>
     public bool NeedsTasks(SkPacketEntry packet)
         => (packet.Credentials is { } sender && pids.Contains(sender.Pid))
-        || packet.Scm.SelectMany(scm => scm.Rights).Any(id => PidFdFile.NeedsTask(context.Files.Entry(id)));
+        || packet.Scm.SelectMany(scm => scm.Rights).Any(
+            id => PidFdFile.NeedsTask(context.Files.Entry(id)) || !context.Files.IsProvided(id));
 
     /// <summary>The control messages of a packet, for as long as it is being sent.</summary>
     /// <exception cref="ImageFormatException">More descriptors than one packet can have, or of unknown files.</exception>
