@@ -114,13 +114,7 @@ internal static class SocketOptions
     /// <exception cref="LinuxException">The kernel refuses one.</exception>
     public static void Write(Fd socket, SkOptsEntry entry)
     {
-        SetBuffer(socket, SocketOption.SO_SNDBUF, SocketOption.SO_SNDBUFFORCE, entry.SoSndbuf);
-        SetBuffer(socket, SocketOption.SO_RCVBUF, SocketOption.SO_RCVBUFFORCE, entry.SoRcvbuf);
-        if (entry.HasSoBufLock)
-        {
-            Set(socket, SocketOption.SO_BUF_LOCK, (int)entry.SoBufLock);
-        }
-
+        WriteBuffers(socket, entry);
         SetTime(socket, SocketOption.SO_SNDTIMEO_OLD, entry.SoSndTmoSec, entry.SoSndTmoUsec);
         SetTime(socket, SocketOption.SO_RCVTIMEO_OLD, entry.SoRcvTmoSec, entry.SoRcvTmoUsec);
         Set(socket, SocketOption.SO_REUSEADDR, entry.HasReuseaddr, entry.Reuseaddr);
@@ -156,6 +150,23 @@ internal static class SocketOptions
 
         WriteRare(socket, entry);
     }
+
+    /// <summary>Sets the sizes of both buffers, and which of them are fixed.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public static void WriteBuffers(Fd socket, SkOptsEntry entry)
+    {
+        SetBuffer(socket, SocketOption.SO_SNDBUF, SocketOption.SO_SNDBUFFORCE, entry.SoSndbuf);
+        SetBuffer(socket, SocketOption.SO_RCVBUF, SocketOption.SO_RCVBUFFORCE, entry.SoRcvbuf);
+        if (entry.HasSoBufLock)
+        {
+            Set(socket, SocketOption.SO_BUF_LOCK, (int)entry.SoBufLock);
+        }
+    }
+
+    /// <summary>The same for what will be received.</summary>
+    public static void GrowReceiveBuffer(Fd socket, int bytes)
+        => Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_RCVBUFFORCE, bytes)
+            .OrThrow($"setsockopt({socket}, SO_RCVBUFFORCE, {bytes})");
 
     /// <summary>Makes room for what will be put into a queue, for as long as it takes.</summary>
     public static void GrowSendBuffer(Fd socket, int bytes)
