@@ -25,9 +25,8 @@ internal static class MemoryDump
         var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
         foreach (DumpedTask task in context.Tasks)
         {
-            if (!task.IsZombie)
+            if (!task.IsZombie && task.MemoryOwner == task)
             {
-                RefuseSharedSpace(context, task);
                 CollectTask(context, task, classifier);
             }
         }
@@ -57,12 +56,12 @@ internal static class MemoryDump
             long begun = Sys.ClockNanoseconds(1);
             foreach (DumpedTask task in context.Tasks)
             {
-                if (!task.IsZombie)
+                if (!task.IsZombie && task.MemoryOwner == task)
                 {
                     var pages = new TaskPages(context, task);
                     all.Add(task, pages);
                     context.PageStatistics.Scanned += pages.Scan();
-                    if (task.Parent is not null && all.TryGetValue(task.Parent, out TaskPages? parent))
+                    if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
                     {
                         pages.FindShared(parent);
                     }
@@ -181,7 +180,22 @@ internal static class MemoryDump
                 continue;
             }
 
-            if (mapping.HasFile)
+            if (vma.Is(VmaStatus.Socket))
+            {
+                if (context.Files.Files.FirstOrDefault(file => file.IsSocket && file.IsDescriptor && file.Stat.st_ino == mapping.Inode)
+                    is { Kind: { } kind } socket && kind.IsMappable(context, socket, mapping.Length))
+                {
+                    vma.Shmid = socket.Id;
+                }
+                else
+                {
+                    context.Problems.Add(
+                        "socket-mapping", task.Pid, $"mapping {mapping}",
+                        "it is memory of a socket, and not the whole of the rings of a packet socket that the tree has open",
+                        "let the application unmap it first");
+                }
+            }
+            else if (mapping.HasFile)
             {
                 vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
                 if (mapping.Shared)
@@ -201,20 +215,6 @@ internal static class MemoryDump
         }
 
         task.Mm.ExeFileId = context.Files.AddExecutable(context, task);
-    }
-
-    // CLONE_VM without CLONE_THREAD: a child of vfork(2) that has not executed yet, or a home-made kind of thread.
-    private static void RefuseSharedSpace(DumpContext context, DumpedTask task)
-    {
-        if (task.Parent is { IsZombie: false } parent && Sys.Kcmp(parent.Pid, task.Pid, KcmpType.KCMP_VM) is { IsError: false, Int32: 0 })
-        {
-            context.Problems.Add(
-                "shared-address-space",
-                task.Pid,
-                "address space",
-                $"it is the one of its parent {parent.Pid} (vfork, or clone with CLONE_VM)",
-                "try again in a moment, when the child has executed its program");
-        }
     }
 
     private static void FillLandmarks(DumpedTask task)

@@ -15,9 +15,9 @@ public sealed class RefusalTests
     [
         "tcp-established", "udp-corked", "pipe-packets", "link-remap", "ghost-limit",
             "file-locks",
-        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "packet-socket", "vsock-socket",
+        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "vsock-socket",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret", "aio-ring", "hugetlb", "sysv-shm",
-        "shared-task-state", "shared-address-space", "process-group", "pidfd-outside", "dead-leader",
+        "process-group", "pidfd-outside",
     ];
 
     [Theory]
