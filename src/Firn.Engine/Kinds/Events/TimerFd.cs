@@ -68,7 +68,8 @@ internal sealed class TimerFd : FileKind
         Itimerspec time = Remaining(message);
         if ((message.SettimeFlags & TimerFdConstants.TFD_TIMER_ABSTIME) != 0 && time.it_value.Nanoseconds != 0)
         {
-            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + Sys.ClockNanoseconds((int)Readable((ClockId)message.Clockid)));
+            long now = Sys.ClockNanoseconds((int)Readable((ClockId)message.Clockid));
+            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + now);
         }
 
         Sys.TimerFdSetTime(fd.Number, (int)message.SettimeFlags, in time).OrThrow($"timerfd_settime of file {entry.Id}");
