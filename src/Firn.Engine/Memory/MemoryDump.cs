@@ -1,5 +1,6 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -23,7 +24,7 @@ internal static class MemoryDump
     public static void Collect(DumpContext context)
     {
         (uint major, uint minor) = SharedObjects.Device();
-        var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
+        var classifier = new VmaClassifier(major, minor);
         foreach (DumpedTask task in context.Tasks)
         {
             if (!task.IsZombie)
@@ -33,7 +34,7 @@ internal static class MemoryDump
             }
         }
 
-        SharedObjects.Examine(context);
+        context.Files.State.Get<AttachedSegments>().Examine(context);
     }
 
     /// <summary>Queues what only a task itself can tell of its memory: where its break is.</summary>
@@ -50,6 +51,7 @@ internal static class MemoryDump
     /// <exception cref="CheckpointException">A file can't be written.</exception>
     public static void WritePages(DumpContext context)
     {
+        AioRings.WaitForRequests(context);
         var all = new Dictionary<DumpedTask, TaskPages>();
         var models = new Dictionary<DumpedTask, FewPages>();
         var writers = new List<PageWriter>();
@@ -78,7 +80,11 @@ internal static class MemoryDump
             }
 
             long scanned = Sys.ClockNanoseconds(1);
-            PageWriter.Run(writers, () => SharedObjects.Write(context));
+            PageWriter.Run(writers, () =>
+            {
+                context.Files.State.Get<AttachedSegments>().Dump(context);
+                SharedObjects.Write(context);
+            });
             context.BeforePublishing.Add(() => SharedPages.WriteLinks(context, all));
             context.PageStatistics.ScanTime += TimeSpan.FromTicks((scanned - begun) / TimeSpan.NanosecondsPerTick);
             context.PageStatistics.WriteTime += TimeSpan.FromTicks((Sys.ClockNanoseconds(1) - scanned) / TimeSpan.NanosecondsPerTick);
@@ -182,13 +188,25 @@ internal static class MemoryDump
                 continue;
             }
 
-            if (mapping.HasFile)
+            if (vma.HasFdflags)
             {
-                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
+                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode
+                    : vma.Is(VmaStatus.AioRing) ? 0
+                    : context.Files.AddMapped(context, task, mapping);
+                if (vma.Is(VmaStatus.SystemVSegment) && context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns)
+                {
+                    context.Files.State.Get<AttachedSegments>().Add(task, mapping);
+                }
+
                 if (mapping.Shared)
                 {
                     vma.Fdflags = AccessMode(task.Pid, mapping);
                 }
+            }
+
+            if (vma.Is(VmaStatus.AioRing))
+            {
+                AioRings.Examine(context, task, vma);
             }
 
             if (task.Mm.Vmas.Count > 0 && VmaClassifier.AreOne(task.Mm.Vmas[^1], vma))

@@ -6,6 +6,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Memory;
 
@@ -62,6 +63,7 @@ internal sealed class MemoryPlan : IDisposable
         }
 
         plan.objects.Resolve(plan.tasks.Values);
+        AttachedSegments.Resolve(context);
         plan.CheckVdso();
         return plan;
     }
@@ -74,6 +76,7 @@ internal sealed class MemoryPlan : IDisposable
     {
         OpenSources();
         objects.Make();
+        AttachedSegments.Make(context);
     }
 
     /// <summary>Opens what mappings need, at numbers that all tasks inherit. All files have been created.</summary>
@@ -103,19 +106,41 @@ internal sealed class MemoryPlan : IDisposable
         {
             var builder = new MemoryBuilder(
                 this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
-            builder.Start(inherited, Maps.Read(task.OuterPid));
+            Explain(this.tasks[task], () => builder.Start(inherited, Maps.Read(task.OuterPid)));
             started.Add(builder);
         }
 
         foreach (MemoryBuilder builder in started)
         {
-            PagesRestored += builder.Finish();
+            Explain(builder.Memory, () => PagesRestored += builder.Finish());
+        }
+    }
+
+    // What a task that has huge pages is denied, or can't be read into, is one of these.
+    private static void Explain(TaskMemory memory, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (RemoteCallException exception) when (exception.Errno is Errno.ENOMEM or Errno.EFAULT)
+        {
+            PlannedVma? huge = memory.Vmas.Find(vma => vma.Entry.Has(MapFlags.MAP_HUGETLB));
+            throw huge is null
+                ? exception
+                : HugePages.TooFew(
+                    $"task {memory.Task.Pid}", HugePages.SizeOf(huge.Entry.Flags, ImageKind.Mm.FileName((ulong)memory.Task.Pid)));
         }
     }
 
     /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>
     public void ApplyAfterForking(IReadOnlyList<RestoredTask> tasks)
     {
+        foreach (RestoredTask task in tasks)
+        {
+            AioRings.Restore(this.tasks[task], task.Leader.Remote.Batch);
+        }
+
         foreach (RestoredTask task in tasks)
         {
             new MemoryFinisher(context, this.tasks[task], task.Leader.Remote.Batch).Start();

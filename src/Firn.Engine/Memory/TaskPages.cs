@@ -56,9 +56,9 @@ internal sealed class TaskPages : IDisposable
         foreach (VmaEntry vma in Task.Mm.Vmas)
         {
             var window = new AddressRange(vma.Start, vma.End);
-            if (vma.Is(VmaStatus.Vdso))
+            if (vma.Is(VmaStatus.Vdso | VmaStatus.AioRing))
             {
-                // Saved whole, so that a restore can tell whether its kernel has the same.
+                // Saved whole: the vdso, so that a restore can tell whether its kernel has the same; a ring, since its pages are a file's.
                 PageRuns.Append(own, window);
             }
             else if (vma.IsPrivate() && !vma.Has(Linux.Abi.MapFlags.MAP_DROPPABLE))
@@ -145,7 +145,7 @@ internal sealed class TaskPages : IDisposable
         var ranges = new List<AddressRange>();
         foreach (VmaEntry vma in mm.Vmas)
         {
-            if (vma.IsPrivate())
+            if (vma.IsPrivate() && !vma.Is(VmaStatus.AioRing))
             {
                 PageRuns.Append(ranges, new AddressRange(vma.Start, vma.End));
             }

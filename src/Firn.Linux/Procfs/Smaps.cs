@@ -135,7 +135,9 @@ public enum VmFlags : ulong
 /// <param name="Start">The first address.</param>
 /// <param name="End">The address behind the last one.</param>
 /// <param name="Flags">Its flags.</param>
-public readonly record struct MappingFlags(ulong Start, ulong End, VmFlags Flags);
+/// <param name="PageSize">The size of its pages in bytes, where <paramref name="Flags"/> say that they are of hugetlbfs; else 0.</param>
+/// <param name="ProtectionKey">Its protection key (pkeys(7)); 0 where none was set, or the processor has none.</param>
+public readonly record struct MappingFlags(ulong Start, ulong End, VmFlags Flags, ulong PageSize = 0, uint ProtectionKey = 0);
 
 /// <summary>/proc/PID/smaps: read for its VmFlags alone.</summary>
 /// <remarks>The kernel walks the page tables for the counts that stand beside them (47 ms for 2 GiB): the dearest file of all.</remarks>
@@ -165,12 +167,32 @@ public static class Smaps
                 throw new FormatException($"smaps: no VmFlags for {start:x}-{end:x}");
             }
 
+            ReadOnlySpan<byte> counts = reader.Rest[..flags];
             reader.Skip(flags + 1);
             reader.TryLine(out ReadOnlySpan<byte> line);
-            mappings.Add(new MappingFlags(start, end, ParseFlags(line["VmFlags:".Length..])));
+            VmFlags found = ParseFlags(line["VmFlags:".Length..]);
+            ulong pageSize = (found & VmFlags.HugeTlb) == 0 ? 0 : NumberAfter(counts, "\nKernelPageSize:"u8) << 10;
+
+            // The line before the flags, where the processor has such keys.
+            ReadOnlySpan<byte> last = counts[(counts.LastIndexOf((byte)'\n') + 1)..];
+            uint key = last.StartsWith("ProtectionKey:"u8) ? (uint)NumberAfter(last, "ProtectionKey:"u8) : 0;
+            mappings.Add(new MappingFlags(start, end, found, pageSize, key));
         }
 
         return mappings;
+    }
+
+    private static ulong NumberAfter(ReadOnlySpan<byte> text, ReadOnlySpan<byte> key)
+    {
+        int at = text.IndexOf(key);
+        if (at < 0)
+        {
+            return 0;
+        }
+
+        var reader = new ByteReader(text[(at + key.Length)..]);
+        reader.SkipBlanks();
+        return reader.Decimal();
     }
 
     private static VmFlags ParseFlags(ReadOnlySpan<byte> codes)

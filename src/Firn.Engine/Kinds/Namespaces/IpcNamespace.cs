@@ -43,7 +43,6 @@ internal sealed class IpcNamespace : NamespaceKind
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
         using NamespaceVisit visit = own.Visit();
-        SystemVMemory.Examine(context, own);
         PosixQueues.Examine(context, own);
     }
 
@@ -62,7 +61,7 @@ internal sealed class IpcNamespace : NamespaceKind
     // ---- restore
 
     /// <inheritdoc/>
-    public override void BeforeRoot(RestoreContext context, RestoredNamespace own) => SystemVMemory.Resolve(context, own);
+    public override void BeforeRoot(RestoreContext context, RestoredNamespace own) => SystemVMemory.Resolve(context, own.Id);
 
     /// <inheritdoc/>
     public override void ByController(RestoreContext context, RestoredNamespace own)
@@ -86,10 +85,10 @@ internal sealed class IpcNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void Finish(RestoreContext context, RestoredNamespace own, Remote root)
     {
-        if (SystemVMemory.HasVanishing(context, own))
+        if (SystemVMemory.HasVanishing(context))
         {
             using NamespaceVisit visit = NamespaceStage.Visit(context, root, Flag);
-            SystemVMemory.Vanish(context, own);
+            SystemVMemory.Vanish(context);
         }
     }
 
