@@ -15,6 +15,12 @@ internal sealed class RestoredNamespace
     /// <summary>Whether the tree did not have it: it was asked for, and has no image. The kind is told nothing of it.</summary>
     public bool IsAdded { get; init; }
 
+    /// <summary>The file that stands for the namespace which the tree is put into in place of its own; null for none.</summary>
+    public string? JoinedPath { get; init; }
+
+    /// <summary>Whether its kind makes and fills it from what the tree had.</summary>
+    public bool IsFromImages => !IsAdded && JoinedPath is null;
+
     /// <summary>
     /// The namespace, if it exists already and is to be joined: the root inherits the descriptor, so it is open across exec. Firn closes
     /// it.
