@@ -150,7 +150,8 @@ internal static class WireShapes
     internal static readonly WireShape MacvlanLinkEntry = new([1]);
     internal static readonly WireShape MemfdInodeEntry = new([1, 2, 3, 4, 5, 6, 7]);
     internal static readonly WireShape AioRingEntry = new([1, 2, 3]);
-    internal static readonly WireShape VmaEntry = new([1, 2, 3, 4, 5, 6, 7, 8]);
+    internal static readonly WireShape MemoryPolicyEntry = new([1]);
+    internal static readonly WireShape VmaEntry = new([1, 2, 3, 4, 5, 6, 7, 8], (1002, MemoryPolicyEntry));
     internal static readonly WireShape MmEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], (14, VmaEntry), (16, AioRingEntry));
     internal static readonly WireShape MntEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     internal static readonly WireShape TunLinkEntry = new([1, 2, 3, 4, 5]);
