@@ -54,7 +54,10 @@ internal sealed class Invocation
 
     public bool ExternalUnixSockets { get; set; }
 
-    public bool SkipFileCheck { get; set; }
+    public bool SkipModeCheck { get; set; }
+
+    /// <inheritdoc cref="RestoreOptions.AllowChangedFiles"/>
+    public bool AllowChangedFiles { get; set; }
 
     public bool NewPidNamespace { get; set; }
 
@@ -173,7 +176,8 @@ internal sealed class Invocation
         ShellJob = ShellJob,
         FileLocks = FileLocks,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
-        SkipFileCheck = SkipFileCheck,
+        SkipModeCheck = SkipModeCheck,
+        AllowChangedFiles = AllowChangedFiles,
         NewPidNamespace = NewPidNamespace,
         JoinedNamespaces = JoinedNamespaces,
         EmptyNamespaces = EmptyNamespaces,

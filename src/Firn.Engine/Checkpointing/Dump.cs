@@ -149,7 +149,7 @@ internal static class Dump
 
                 if (thread == task.Leader)
                 {
-                    MemoryDump.QueueQuestions(task, remote.Batch);
+                    MemoryDump.QueueQuestions(context, task, remote.Batch);
                 }
 
                 foreach (TaskKind kind in TaskKinds.All)

@@ -29,6 +29,7 @@ internal static class TaskKinds
         new PendingSignals(),
         new Limits(),
         new Scheduling(),
+        new MemoryPolicies(),
         new Seccomp(),
         new Credentials(),
         new MemoryAttributes(),

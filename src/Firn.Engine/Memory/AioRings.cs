@@ -28,7 +28,8 @@ internal static class AioRings
     private const int RequestsPerCall = 512;
 
     [StructLayout(LayoutKind.Sequential)]
-    private readonly record struct Header(uint Id, uint Events, uint Head, uint Tail, uint Magic, uint Compatible, uint Incompatible, uint Size);
+    private readonly record struct Header(
+        uint Id, uint Events, uint Head, uint Tail, uint Magic, uint Compatible, uint Incompatible, uint Size);
 
     // ---- dump
 

@@ -1,3 +1,5 @@
+using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Restoring;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -11,13 +13,19 @@ namespace Firn.Engine.Memory;
 /// Away with what does not belong, mappings, pages, protections. The vdso and its data are the kernel's: they are moved to where they were
 /// (mremap(2)). Pages come by preadv(2); see <see cref="HugeFiller"/> for large ones.
 /// </remarks>
+/// <param name="context">The restore.</param>
 /// <param name="memory">The plan.</param>
 /// <param name="batch">The leader's batch.</param>
 /// <param name="scratch">Firn's own mapping there.</param>
 /// <param name="descriptorOf">The descriptor of a mapping's file, in the process; -1 for anonymous memory.</param>
 /// <param name="segmentSize">The size of a segment of System V, and of its pages, by its id.</param>
 internal sealed class MemoryBuilder(
-    TaskMemory memory, RemoteBatch batch, AddressRange scratch, Func<VmaEntry, int> descriptorOf, Func<uint, (ulong Size, ulong PageSize)> segmentSize)
+    RestoreContext context,
+    TaskMemory memory,
+    RemoteBatch batch,
+    AddressRange scratch,
+    Func<VmaEntry, int> descriptorOf,
+    Func<uint, (ulong Size, ulong PageSize)> segmentSize)
 {
     private const int MREMAP_MAYMOVE_FIXED = 3;
     private const ulong TaskSize = 0x7ffffffff000;
@@ -191,6 +199,12 @@ internal sealed class MemoryBuilder(
                 [.. vma.Pages.Where(run => run.Start < range.End && run.End > range.Start).Select(run => run.Clip(range.Start, range.End))];
             bool isFilled = pages.Count > 0 && vma.FillProtection != vma.Entry.Protection();
             MapFresh(vma, range, isFilled ? vma.FillProtection : vma.Entry.Protection());
+            if (vma.Entry.Policy is { } policy)
+            {
+                batch.MakeRoom(1, MemoryPolicies.BindBytes, purpose);
+                MemoryPolicies.Bind(context, policy, batch, range.Start, range.Length, memory.Task.Pid);
+            }
+
             plain.AddRange(huge.TakeBlocks(vma, range, pages));
             if (isFilled)
             {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -37,11 +38,16 @@ internal static class MemoryDump
         context.Files.State.Get<AttachedSegments>().Examine(context);
     }
 
-    /// <summary>Queues what only a task itself can tell of its memory: where its break is.</summary>
-    public static void QueueQuestions(DumpedTask task, RemoteBatch batch)
+    /// <summary>
+    /// Queues what only a task itself can tell of its memory: where its break is, what is locked that is still to come, and more.
+    /// </summary>
+    public static void QueueQuestions(DumpContext context, DumpedTask task, RemoteBatch batch)
     {
+        MemoryPolicies.DumpMappings(context, task, batch);
         Slot programBreak = batch.Call(Sysno.brk, 0);
         batch.Then(() => task.Mm.MmBrk = programBreak.UInt64);
+        FutureLocks.Dump(task, batch);
+        ProtectionKeys.Dump(task, batch);
     }
 
     /// <summary>
@@ -51,6 +57,7 @@ internal static class MemoryDump
     /// <exception cref="CheckpointException">A file can't be written.</exception>
     public static void WritePages(DumpContext context)
     {
+        MemoryPolicies.DumpNodes(context);
         AioRings.WaitForRequests(context);
         var all = new Dictionary<DumpedTask, TaskPages>();
         var models = new Dictionary<DumpedTask, FewPages>();

@@ -105,7 +105,7 @@ internal sealed class MemoryPlan : IDisposable
         foreach ((RestoredTask task, bool inherited) in tasks)
         {
             var builder = new MemoryBuilder(
-                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
+                context, this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
             Explain(this.tasks[task], () => builder.Start(inherited, Maps.Read(task.OuterPid)));
             started.Add(builder);
         }

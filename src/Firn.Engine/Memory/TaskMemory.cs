@@ -166,6 +166,7 @@ internal sealed class TaskMemory
         return mine.IsPrivate() && parents.IsPrivate()
             && ((mine.Flags ^ parents.Flags) & (uint)KindFlags) == 0
             && ((mine.Madv ^ parents.Madv) & HugeAdvice) == 0
+            && Equals(mine.Policy, parents.Policy)
             && (mine.Has(MapFlags.MAP_ANONYMOUS)
                 || (mine.Shmid == parents.Shmid && mine.Pgoff - mine.Start == parents.Pgoff - parents.Start));
     }

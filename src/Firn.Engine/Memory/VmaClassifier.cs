@@ -82,7 +82,28 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             vma.LockOnFault = true;
         }
 
+        // Memory that may only be executed gets a key from the kernel, which every other kernel gives it by itself.
+        if (known.ProtectionKey != 0 && mapping.Protection != ProtectionFlags.PROT_EXEC)
+        {
+            vma.ProtectionKey = known.ProtectionKey;
+        }
+
+        if (NameOf(mapping) is { } name)
+        {
+            vma.Name = name;
+        }
+
         return vma;
+    }
+
+    // PR_SET_VMA_ANON_NAME: show_map_vma() puts the name in brackets.
+    private static string? NameOf(Mapping mapping)
+    {
+        string name = mapping.Name;
+        int colon = name.StartsWith("[anon:", StringComparison.Ordinal) || name.StartsWith("[anon_shmem:", StringComparison.Ordinal)
+            ? name.IndexOf(':', StringComparison.Ordinal)
+            : -1;
+        return colon > 0 && name.EndsWith(']') ? name[(colon + 1)..^1] : null;
     }
 
     /// <summary>Whether two neighbours are recorded as one: [vvar] and [vvar_vclock].</summary>

@@ -2,7 +2,7 @@ using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>System V segments in the ipc namespace that Firn is in: what becomes of them between dump and restore. See `mem_sysv`.</summary>
+/// <summary>System V segments in the ipc namespace that Firn is in: what becomes of them between dump and restore.</summary>
 public sealed class SegmentTests
 {
     [Fact]

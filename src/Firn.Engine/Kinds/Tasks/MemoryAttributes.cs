@@ -8,10 +8,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>Whether an address space may be dumped and traced, and whether it may have huge pages.</summary>
+/// <summary>Whether an address space may be dumped and traced, may have huge pages, and merges pages that are alike.</summary>
 /// <remarks>
-/// prctl(2), PR_SET_DUMPABLE and PR_SET_THP_DISABLE. A change of credentials takes dumpability away from the address space that all
-/// threads share, so each thread sets it again after its own, and this kind comes after <see cref="Credentials"/>.
+/// prctl(2), PR_SET_DUMPABLE, PR_SET_THP_DISABLE, and PR_SET_MEMORY_MERGE, which <see cref="Memory.MemoryFinisher"/> sets. A change of
+/// credentials takes dumpability away from the address space that all threads share, so each thread sets it again after its own, and this
+/// kind comes after <see cref="Credentials"/>.
 /// </remarks>
 internal sealed class MemoryAttributes : TaskKind
 {
@@ -24,8 +25,14 @@ internal sealed class MemoryAttributes : TaskKind
     {
         Slot dumpable = batch.Call(Sysno.prctl, (int)PrctlOption.PR_GET_DUMPABLE);
         Slot hugePages = batch.Call(Sysno.prctl, (int)PrctlOption.PR_GET_THP_DISABLE, 0, 0, 0, 0);
+        Slot merge = batch.Try(Sysno.prctl, (int)PrctlOption.PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
         batch.Then(() =>
         {
+            if (merge.Int32 == 1)
+            {
+                task.Mm.MemoryMerge = true;
+            }
+
             task.Mm.Dumpable = dumpable.Int32;
             task.Mm.ThpDisabled = hugePages.Int32 != 0;
             if (hugePages.Int32 >> FlagsShift != 0)
