@@ -62,6 +62,7 @@ internal static class Dump
             FrozenBefore = tree.Freezer?.FoundFrozen ?? [],
         };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
+        using var ahead = AdvicesAhead.Start(context.Tasks);
         KernelObjectIds.DumpTree(context);
         Examination.ExamineTree(context);
         foreach (DumpedNamespace own in context.OwnNamespaces)
@@ -82,7 +83,7 @@ internal static class Dump
             context.Files.Collect(context);
         }
 
-        MemoryDump.Collect(context);
+        MemoryDump.Collect(context, ahead);
         return context;
     }
 

@@ -22,7 +22,8 @@ internal static class MemoryDump
     /// can't be saved. Nothing is written and nothing changed.
     /// </summary>
     /// <param name="context">The dump.</param>
-    public static void Collect(DumpContext context)
+    /// <param name="ahead">The VmFlags of all tasks.</param>
+    public static void Collect(DumpContext context, AdvicesAhead ahead)
     {
         (uint major, uint minor) = SharedObjects.Device();
         var classifier = new VmaClassifier(major, minor);
@@ -31,7 +32,7 @@ internal static class MemoryDump
             if (!task.IsZombie)
             {
                 RefuseSharedSpace(context, task);
-                CollectTask(context, task, classifier);
+                CollectTask(context, task, classifier, ahead.Of(task));
             }
         }
 
@@ -65,11 +66,13 @@ internal static class MemoryDump
         try
         {
             long begun = Sys.ClockNanoseconds(1);
+            ILookup<DumpedTask, DumpedTask> children = context.Tasks.Where(static task => task.Parent is not null)
+                .ToLookup(static task => task.Parent!);
             foreach (DumpedTask task in context.Tasks)
             {
                 if (!task.IsZombie)
                 {
-                    var pages = new TaskPages(context, task);
+                    var pages = new TaskPages(context, task, children[task].Count());
                     all.Add(task, pages);
                     context.PageStatistics.Scanned += pages.Scan();
                     if (task.Parent is not null && all.TryGetValue(task.Parent, out TaskPages? parent))
@@ -177,9 +180,8 @@ internal static class MemoryDump
         }
     }
 
-    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier)
+    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier, MemoryAdvices advices)
     {
-        MemoryAdvices advices = MemoryAdvices.Read(task.Pid);
         FillLandmarks(task);
         foreach (Mapping mapping in task.Mappings)
         {

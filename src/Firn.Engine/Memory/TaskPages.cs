@@ -10,11 +10,17 @@ internal sealed class TaskPages : IDisposable
 {
     private readonly List<AddressRange> own = [];
 
+    private readonly PagemapEntries entries;
+
     /// <summary>Opens the page map and makes the pages file.</summary>
-    public TaskPages(DumpContext context, DumpedTask task)
+    /// <param name="context">The dump.</param>
+    /// <param name="task">The process.</param>
+    /// <param name="children">How many children it has: for more than one, the entries of its page map are read once.</param>
+    public TaskPages(DumpContext context, DumpedTask task, int children)
     {
         Task = task;
         Map = Pagemap.Open(task.Pid);
+        entries = new PagemapEntries(Map, own, children > 1);
         File = new PagesFile(context);
     }
 
@@ -78,7 +84,7 @@ internal sealed class TaskPages : IDisposable
     {
         List<AddressRange> candidates = PageRuns.Intersect(
             PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
-        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.Map, candidates);
+        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
         Donor = Shared.Count > 0 ? parent : null;
     }
 
