@@ -1,8 +1,10 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -39,6 +41,7 @@ internal static class Dump
             }
 
             CgroupPlaces.Dump(context);
+            AttachedSegments.Dump(context);
             MemoryDump.WritePages(context);
             context.Problems.ThrowIfAny();
             TreeImages.Add(context);
@@ -58,7 +61,7 @@ internal static class Dump
         {
             Options = options,
             Log = log,
-            Files = new OpenFileTable(),
+            Files = new OpenFileTable(FileKinds.All, FileLocks.Examine, FileLocks.Dump),
             FrozenBefore = tree.Freezer?.FoundFrozen ?? [],
         };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
@@ -84,6 +87,7 @@ internal static class Dump
         }
 
         MemoryDump.Collect(context, ahead);
+        AttachedSegments.Examine(context);
         return context;
     }
 

@@ -1,6 +1,7 @@
-using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Tree;
 
 namespace Firn.Engine.Kinds;
 
@@ -29,7 +30,7 @@ internal static class TaskKinds
         new PendingSignals(),
         new Limits(),
         new Scheduling(),
-        new MemoryPolicies(),
+        new ThreadMemoryPolicy(),
         new Seccomp(),
         new Credentials(),
         new MemoryAttributes(),

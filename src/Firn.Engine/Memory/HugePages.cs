@@ -1,5 +1,5 @@
 using System.Numerics;
-using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

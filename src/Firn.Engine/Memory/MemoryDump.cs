@@ -1,7 +1,4 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Namespaces;
-using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -35,8 +32,6 @@ internal static class MemoryDump
                 CollectTask(context, task, classifier, ahead.Of(task));
             }
         }
-
-        context.Files.State.Get<AttachedSegments>().Examine(context);
     }
 
     /// <summary>
@@ -90,11 +85,7 @@ internal static class MemoryDump
             }
 
             long scanned = Sys.ClockNanoseconds(1);
-            PageWriter.Run(writers, () =>
-            {
-                context.Files.State.Get<AttachedSegments>().Dump(context);
-                SharedObjects.Write(context);
-            });
+            PageWriter.Run(writers, () => SharedObjects.Write(context));
             context.BeforePublishing.Add(() => SharedPages.WriteLinks(context, all));
             context.PageStatistics.ScanTime += TimeSpan.FromTicks((scanned - begun) / TimeSpan.NanosecondsPerTick);
             context.PageStatistics.WriteTime += TimeSpan.FromTicks((Sys.ClockNanoseconds(1) - scanned) / TimeSpan.NanosecondsPerTick);
@@ -204,7 +195,7 @@ internal static class MemoryDump
                     : context.Files.AddMapped(context, task, mapping);
                 if (vma.Is(VmaStatus.SystemVSegment) && context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns)
                 {
-                    context.Files.State.Get<AttachedSegments>().Add(task, mapping);
+                    context.Files.State.Get<MemoryDumpState>().Segments.Add((task, mapping));
                 }
 
                 if (mapping.Shared)

@@ -1,6 +1,3 @@
-using Firn.Engine.Kinds.Namespaces;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -21,11 +18,13 @@ internal sealed class MemoryPlan : IDisposable
     private readonly PageSources sources;
     private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
     private readonly RestoredObjects objects;
+    private readonly Func<uint, (ulong Size, ulong PageSize)> segmentSize;
     private bool isAskedForLimit;
 
-    private MemoryPlan(RestoreContext context, PageSources sources)
+    private MemoryPlan(RestoreContext context, PageSources sources, Func<uint, (ulong Size, ulong PageSize)> segmentSize)
     {
         this.context = context;
+        this.segmentSize = segmentSize;
         this.sources = sources;
         objects = new RestoredObjects(context, sources);
     }
@@ -34,11 +33,13 @@ internal sealed class MemoryPlan : IDisposable
     public long PagesRestored { get; private set; }
 
     /// <summary>Reads and verifies what concerns memory.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="segmentSize">Tells the size in bytes of a System V segment of the image set, and that of its pages, by its id.</param>
     /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
     /// <exception cref="CheckpointException">It can't be restored here.</exception>
-    public static MemoryPlan Make(RestoreContext context)
+    public static MemoryPlan Make(RestoreContext context, Func<uint, (ulong Size, ulong PageSize)> segmentSize)
     {
-        var plan = new MemoryPlan(context, new PageSources(context.Images.Directory));
+        var plan = new MemoryPlan(context, new PageSources(context.Images.Directory), segmentSize);
         foreach (RestoredTask task in context.Tasks)
         {
             if (!task.IsZombie)
@@ -63,7 +64,6 @@ internal sealed class MemoryPlan : IDisposable
         }
 
         plan.objects.Resolve(plan.tasks.Values);
-        AttachedSegments.Resolve(context);
         plan.CheckVdso();
         return plan;
     }
@@ -76,7 +76,6 @@ internal sealed class MemoryPlan : IDisposable
     {
         OpenSources();
         objects.Make();
-        AttachedSegments.Make(context);
     }
 
     /// <summary>Opens what mappings need, at numbers that all tasks inherit. All files have been created.</summary>
@@ -105,7 +104,7 @@ internal sealed class MemoryPlan : IDisposable
         foreach ((RestoredTask task, bool inherited) in tasks)
         {
             var builder = new MemoryBuilder(
-                context, this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
+                context, this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, segmentSize);
             Explain(this.tasks[task], () => builder.Start(inherited, Maps.Read(task.OuterPid)));
             started.Add(builder);
         }

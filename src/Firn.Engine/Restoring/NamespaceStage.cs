@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds;
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -99,7 +98,6 @@ internal static class NamespaceStage
             first.Batch.Run($"join the {own.Kind.Name} namespace");
         }
 
-        using Fd pidFd = OpenFirst(first);
         if (context.Namespaces.Exists(own => own.IsAdded))
         {
             AddedNamespaces.Fill(context, first);
@@ -108,20 +106,9 @@ internal static class NamespaceStage
         foreach (RestoredNamespace own in Saved(context))
         {
             own.Kind.InRoot(context, own, first);
-            using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
+            using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
             own.Kind.ByController(context, own);
         }
-    }
-
-    /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first)
-        => Visit(context, first, FilledFromWithin | CloneFlags.CLONE_NEWNS);
-
-    /// <summary>Goes into some namespaces of the root, of those that are its own.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first, CloneFlags which)
-    {
-        using Fd pidFd = OpenFirst(first);
-        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & which);
     }
 
     /// <summary>What comes when all tasks have their state.</summary>
@@ -160,10 +147,4 @@ internal static class NamespaceStage
 
         return file;
     }
-
-    private static CloneFlags OwnFlags(RestoreContext context)
-        => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
-
-    private static Fd OpenFirst(Remote first)
-        => new(Sys.PidfdOpen(first.Tracee.Tid).OrThrow($"pidfd_open({first.Tracee.Tid})").Int32);
 }

@@ -1,7 +1,6 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
-using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -33,7 +32,7 @@ internal static class Restore
         try
         {
             context.Hooks.Call(HookNames.PreRestore);
-            context.Cgroups = CgroupTree.Prepare(context, left);
+            CgroupTree cgroups = CgroupTree.Prepare(context, left);
             if (context.Namespaces.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
@@ -49,7 +48,7 @@ internal static class Restore
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
-            context.Cgroups.SetProperties();
+            cgroups.SetProperties();
             context.Hooks.Call(HookNames.PostRestore);
             clock.Run("resume", () => Resume.Run(context, tree));
             context.Hooks.CallForLog(HookNames.PostResume);
@@ -64,7 +63,7 @@ internal static class Restore
         }
         catch
         {
-            context.UndoWithin(tree);
+            context.UndoWithin(() => tree.First);
             tree.Fell();
             while (context.Undo.TryPop(out Action? undo))
             {
@@ -93,6 +92,7 @@ internal static class Restore
         clock.Run("files", () =>
         {
             plan.Memory.MakeObjects();
+            AttachedSegments.Make(context);
             context.Within(tree.First, () => CreateFilesHere(plan));
             handover.Run(tree.First);
         });
@@ -101,7 +101,7 @@ internal static class Restore
     private static void PlantRoot(RestoreContext context, GrowingTree tree)
     {
         tree.PlantRoot();
-        context.Cgroups!.PlaceRoot(context.FirstPid);
+        CgroupTree.Of(context).PlaceRoot(context.FirstPid);
         context.Hooks.RootPid = context.FirstPid;
         context.Hooks.Call(HookNames.SetupNamespaces);
     }
@@ -110,6 +110,7 @@ internal static class Restore
     {
         // Memory objects first: descriptors may be of one. Mappings last: they are of files.
         plan.Memory.MakeObjects();
+        AttachedSegments.Make(plan.Context);
         CreateFilesHere(plan);
     }
 

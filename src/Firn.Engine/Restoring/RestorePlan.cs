@@ -1,7 +1,6 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -71,7 +70,8 @@ internal sealed class RestorePlan
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
-        MemoryPlan memory = MemoryPlan.Make(context);
+        AttachedSegments.Resolve(context);
+        MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
         int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);
         int size = (Kernel.PageSize + (processes * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Memory;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -42,8 +40,7 @@ internal sealed class AttachedSegments
 
     // ---- dump
 
-    /// <summary>Makes known that a task has attached a segment.</summary>
-    public void Add(DumpedTask task, Mapping mapping)
+    private void Add(DumpedTask task, Mapping mapping)
     {
         uint id = (uint)mapping.Inode;
         if (!attached.TryGetValue(id, out Attachment? attachment))
@@ -55,8 +52,15 @@ internal sealed class AttachedSegments
         attachment.Count++;
     }
 
-    /// <summary>Says which segments can't be saved. All tasks were asked.</summary>
-    public void Examine(DumpContext context)
+    /// <summary>Says which segments can't be saved. The mappings of all tasks are collected.</summary>
+    public static void Examine(DumpContext context)
+    {
+        AttachedSegments all = context.Files.State.Get<AttachedSegments>();
+        context.Files.State.Get<MemoryDumpState>().Segments.ForEach(row => all.Add(row.Task, row.Mapping));
+        all.ExamineAll(context);
+    }
+
+    private void ExamineAll(DumpContext context)
     {
         foreach ((uint id, Attachment attachment) in attached)
         {
@@ -76,9 +80,9 @@ internal sealed class AttachedSegments
     }
 
     /// <summary>Saves the segments, through the tasks' own mappings: nothing is attached for it.</summary>
-    public void Dump(DumpContext context)
+    public static void Dump(DumpContext context)
     {
-        foreach ((uint id, Attachment attachment) in attached)
+        foreach ((uint id, Attachment attachment) in context.Files.State.Get<AttachedSegments>().attached)
         {
             IpcShmEntry entry = SystemVMemory.Describe(attachment.Segment, (int)id);
             entry.Creator = attachment.Segment.shm_cpid;

@@ -1,5 +1,4 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
@@ -45,6 +44,6 @@ internal sealed class CgroupNamespace : NamespaceKind
     {
         root.Batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWCGROUP);
         root.Batch.Run("cgroup namespace");
-        context.Cgroups!.PlaceRootWithin(root.Tracee.Tid);
+        CgroupTree.Of(context).PlaceRootWithin(root.Tracee.Tid);
     }
 }

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -87,7 +85,7 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         if (SystemVMemory.HasVanishing(context))
         {
-            using NamespaceVisit visit = NamespaceStage.Visit(context, root, Flag);
+            using NamespaceVisit visit = context.Visit(root, Flag);
             SystemVMemory.Vanish(context);
         }
     }

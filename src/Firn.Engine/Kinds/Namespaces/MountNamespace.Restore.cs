@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,9 +1,7 @@
 using System.Globalization;
 using System.Text;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Files;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
