@@ -54,24 +54,6 @@ static void *outlive(void *unused)
     exit(finish());
 }
 
-static volatile int other;
-
-static void *tell(void *unused)
-{
-    other = syscall(SYS_gettid);
-    idle(unused);
-    return NULL;
-}
-
-static int other_thread(void)
-{
-    pthread_t thread;
-    pthread_create(&thread, NULL, tell, NULL);
-    while (!other)
-        usleep(1000);
-    return other;
-}
-
 static struct sockaddr_in loopback(void)
 {
     return (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -99,28 +81,6 @@ static void corked(void)
     MUST(connect(fd, (void *)&a, n));
     MUST(setsockopt(fd, IPPROTO_UDP, UDP_CORK, &on, sizeof(on)));
     MUST(send(fd, "part", 4, 0));
-}
-
-static void in_flight(void)
-{
-    int pair[2];
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    char control[CMSG_SPACE(sizeof(int))] = { 0 };
-    struct iovec part = { "x", 1 };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &pair[0], sizeof(int));
-    MUST(sendmsg(pair[0], &message, 0));
-}
-
-static void out_of_band(void)
-{
-    int pair[2];
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    OFFERED(send(pair[0], "!", 1, MSG_OOB));
 }
 
 static void packets(void)
@@ -230,10 +190,6 @@ int main(int argc, char **argv)
         established();
     else if (!strcmp(kind, "udp-corked"))
         corked();
-    else if (!strcmp(kind, "unix-fds-in-flight"))
-        in_flight();
-    else if (!strcmp(kind, "unix-out-of-band"))
-        out_of_band();
     else if (!strcmp(kind, "pipe-packets"))
         packets();
     else if (!strcmp(kind, "link-remap"))
@@ -290,8 +246,6 @@ int main(int argc, char **argv)
         lost_group();
     else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
-    else if (!strcmp(kind, "pidfd-thread"))
-        OFFERED(syscall(SYS_pidfd_open, other_thread(), O_EXCL));
     else if (!strcmp(kind, "dead-leader")) {
         pthread_t thread;
         pthread_create(&thread, NULL, outlive, NULL);

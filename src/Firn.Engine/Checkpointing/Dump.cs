@@ -19,9 +19,10 @@ internal static class Dump
     /// <summary>Dumps a frozen tree.</summary>
     /// <returns>What was dumped: memory on disk, messages still in Firn's memory.</returns>
     /// <exception cref="UnsupportedResourceException">Something can't be saved: nothing was written, nothing touched.</exception>
-    public static DumpedTree Run(DumpPlan plan, FrozenTree tree, PhaseClock clock)
+    public static DumpedTree Run(DumpPlan plan, FrozenTree tree, NetworkHold network, PhaseClock clock)
     {
         DumpContext context = Collect(plan.AskForExternal(), plan.Log, tree);
+        context.Packets = network.Packets;
         context.Clock = clock;
         var dumped = new DumpedTree(context, plan.Directory);
         try

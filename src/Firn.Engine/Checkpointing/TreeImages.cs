@@ -11,6 +11,10 @@ internal static class TreeImages
 {
     private const uint ImageVersion = 2;
 
+    // enum NETWORK_LOCK_METHOD of CRIU.
+    private const uint Nftables = 1;
+    private const uint Skipped = 2;
+
     /// <summary>Adds them all.</summary>
     public static void Add(DumpContext context)
     {
@@ -32,9 +36,9 @@ internal static class TreeImages
         inventory.NsPerId = true;
         inventory.RootCgSet = 1;
         inventory.Lsmtype = Lsmtype.NoLsm;
-        inventory.NetworkLockMethod = 0;
+        inventory.NetworkLockMethod = context.Options.NetworkLock == NetworkLock.Skip ? Skipped : context.Packets!.HasLocked ? Nftables : 0;
         inventory.PluginsEntry = new PluginsEntry();
-        inventory.DumpCriuRunId = Guid.NewGuid().ToString();
+        inventory.DumpCriuRunId = context.RunId;
         context.Images.Add(ImageKind.Inventory, 0, inventory);
     }
 

@@ -26,6 +26,7 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new DeviceFile(),
         new UnsupportedFile(),
     ];
 

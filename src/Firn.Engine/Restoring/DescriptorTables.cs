@@ -66,6 +66,11 @@ internal static class DescriptorTables
                 }
             });
         }
+
+        foreach (FileKind kind in FileKinds.All)
+        {
+            kind.Complete(context);
+        }
     }
 
     /// <summary>Connects what exists now.</summary>

@@ -57,6 +57,12 @@ internal static class Resume
         }
 
         tree.Leave();
+        if (context.OwnNamespace(CloneFlags.CLONE_NEWNET) is { IsAdded: false })
+        {
+            context.Hooks.CallForLog(HookNames.NetworkUnlock);
+        }
+
+        context.BeforeThaw.ForEach(action => action());
         context.Hooks.CallForLog(HookNames.PreResume);
         IReadOnlyList<CgroupFreezer> frozenBefore = CgroupTree.Of(context).FrozenAtEnd;
         if (!context.Options.LeaveFrozen && frozenBefore.Count == 0)

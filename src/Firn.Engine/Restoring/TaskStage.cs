@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;
@@ -15,6 +16,7 @@ internal static class TaskStage
         tree.JoinGroupsOfAbsent();
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
+        bool isLate = context.Files.Entries.Values.Any(PidFdFile.NeedsThread);
         RunAll(
             "task",
             living.Select(task => task.Leader),
@@ -26,7 +28,11 @@ internal static class TaskStage
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
                 }
 
-                DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
+                if (!isLate)
+                {
+                    DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
+                }
+
                 if (thread.Task.Threads.Count == 1)
                 {
                     QueueThread(context, thread);
@@ -35,6 +41,14 @@ internal static class TaskStage
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
+        if (isLate)
+        {
+            RunAll(
+                "descriptors",
+                living.Select(task => task.Leader),
+                thread => DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch));
+        }
+        LateFiles.Run(context, tree.First);
     }
 
     private static void QueueThread(RestoreContext context, RestoredThread thread)

@@ -45,6 +45,12 @@ internal sealed class DumpContext
     /// <summary>What is to be done when all messages are written, before the image set is published.</summary>
     public List<Action> BeforePublishing { get; } = [];
 
+    /// <summary>A name for this dump, by which the restore finds what it has left in the system.</summary>
+    public string RunId { get; } = Guid.NewGuid().ToString();
+
+    /// <summary>The packets of the tree; null in an examination.</summary>
+    public PacketHold? Packets { get; set; }
+
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
 
