@@ -17,6 +17,9 @@ public static partial class Sys
     /// <summary>pidfd_open(2).</summary>
     public static SysResult PidfdOpen(int pid) => Kernel.Call(Sysno.pidfd_open, pid, 0);
 
+    /// <summary>pidfd_open(2) of one thread (PIDFD_THREAD, Linux 6.9).</summary>
+    public static SysResult PidfdOpenThread(int tid) => Kernel.Call(Sysno.pidfd_open, tid, (nint)OpenFlags.O_EXCL);
+
     /// <summary>How the process of a pidfd has ended, as wait(2) tells it: PIDFD_GET_INFO (include/uapi/linux/pidfd.h).</summary>
     /// <returns>An error where the process lives, or the kernel is older than 6.15: ENODATA, ESRCH or ENOTTY.</returns>
     public static SysResult PidfdExitStatus(int pidfd, out int status)

@@ -39,21 +39,6 @@ static int idle(void *unused)
     return unused != NULL;
 }
 
-static void *outlive(void *unused)
-{
-    (void)unused;
-    char line[64] = "";
-    while (!strstr(line, "Z")) {
-        FILE *stat = fopen("/proc/self/stat", "r");
-        char *seen = fgets(line, sizeof(line), stat);
-        fclose(stat);
-        if (!seen)
-            _exit(2);
-    }
-    ready();
-    exit(finish());
-}
-
 static struct sockaddr_in loopback(void)
 {
     return (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -146,12 +131,6 @@ static void listener(void)
     OFFERED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
 }
 
-static void child(int flags)
-{
-    static char stack[65536];
-    MUST(clone(idle, stack + sizeof(stack), flags | SIGCHLD, NULL));
-}
-
 // The leader is no descendant any more, since its parent has ended; and lives.
 static void lost_group(void)
 {
@@ -238,19 +217,11 @@ int main(int argc, char **argv)
         int id = OFFERED(shmget(IPC_PRIVATE, 4096, 0600));
         OFFERED(shmat(id, NULL, 0) == (void *)-1 ? -1 : 0);
         shmctl(id, IPC_RMID, NULL);
-    } else if (!strcmp(kind, "shared-task-state"))
-        child(CLONE_FILES);
-    else if (!strcmp(kind, "shared-address-space"))
-        child(CLONE_VM);
-    else if (!strcmp(kind, "process-group"))
+    } else if (!strcmp(kind, "process-group"))
         lost_group();
     else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
-    else if (!strcmp(kind, "dead-leader")) {
-        pthread_t thread;
-        pthread_create(&thread, NULL, outlive, NULL);
-        pthread_exit(NULL);
-    } else
+    else
         return 2;
     ready();
     return finish();

@@ -51,6 +51,12 @@ internal static class TreeImages
             Pgid = (uint)task.InnerGroup,
             Sid = (uint)task.InnerSession,
         };
+        if (task.DeadLeader is not null)
+        {
+            tree.Threads.Add((uint)task.InnerPid);
+            context.Images.Add(ImageKind.Core, (ulong)task.InnerPid, task.Core);
+        }
+
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.InnerPid;
@@ -62,7 +68,11 @@ internal static class TreeImages
         }
 
         context.Images.Add(ImageKind.Ids, pid, task.Ids);
-        context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        if (task.MemoryOwner == task)
+        {
+            context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        }
+
         foreach (DumpedThread thread in task.Threads)
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);

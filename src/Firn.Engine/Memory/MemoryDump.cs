@@ -26,9 +26,8 @@ internal static class MemoryDump
         var classifier = new VmaClassifier(major, minor);
         foreach (DumpedTask task in context.Tasks)
         {
-            if (!task.IsZombie)
+            if (!task.IsZombie && task.MemoryOwner == task)
             {
-                RefuseSharedSpace(context, task);
                 CollectTask(context, task, classifier, ahead.Of(task));
             }
         }
@@ -65,12 +64,12 @@ internal static class MemoryDump
                 .ToLookup(static task => task.Parent!);
             foreach (DumpedTask task in context.Tasks)
             {
-                if (!task.IsZombie)
+                if (!task.IsZombie && task.MemoryOwner == task)
                 {
                     var pages = new TaskPages(context, task, children[task].Count());
                     all.Add(task, pages);
                     context.PageStatistics.Scanned += pages.Scan();
-                    if (task.Parent is not null && all.TryGetValue(task.Parent, out TaskPages? parent))
+                    if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
                     {
                         pages.FindShared(parent);
                     }
@@ -220,20 +219,6 @@ internal static class MemoryDump
         }
 
         task.Mm.ExeFileId = context.Files.AddExecutable(context, task);
-    }
-
-    // CLONE_VM without CLONE_THREAD: a child of vfork(2) that has not executed yet, or a home-made kind of thread.
-    private static void RefuseSharedSpace(DumpContext context, DumpedTask task)
-    {
-        if (task.Parent is { IsZombie: false } parent && Sys.Kcmp(parent.Pid, task.Pid, KcmpType.KCMP_VM) is { IsError: false, Int32: 0 })
-        {
-            context.Problems.Add(
-                "shared-address-space",
-                task.Pid,
-                "address space",
-                $"it is the one of its parent {parent.Pid} (vfork, or clone with CLONE_VM)",
-                "try again in a moment, when the child has executed its program");
-        }
     }
 
     private static void FillLandmarks(DumpedTask task)

@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Memory;
 
@@ -36,7 +37,14 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
         {
             // All mappings are mergeable by it: those that were not are taken out again.
             batch.MakeRoom(1, 0, purpose);
-            batch.Try(Sysno.prctl, (int)PrctlOption.PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+            Slot merge = batch.Try(Sysno.prctl, (int)PrctlOption.PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+            batch.Then(() =>
+            {
+                if (merge.Result.IsError)
+                {
+                    context.Log.LogWarning("pid {Pid}: PR_SET_MEMORY_MERGE was refused: {Errno}", memory.Task.Pid, merge.Result.Errno);
+                }
+            });
         }
 
         foreach (PlannedVma vma in memory.Vmas)

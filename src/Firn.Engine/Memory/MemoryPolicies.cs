@@ -55,7 +55,7 @@ internal static class MemoryPolicies
                     {
                         VmaEntry vma = vmas[begin + i];
                         vma.Policy = new MemoryPolicyEntry { Mode = found[i] };
-                        asked.Add(task.Leader, vma.Policy, vma.Start);
+                        asked.Add(batch, vma.Policy, vma.Start);
                     }
                 }
             });
@@ -72,7 +72,7 @@ internal static class MemoryPolicies
             if (mode.As<uint>()[0] != 0)
             {
                 thread.Core.ThreadCore.MemPolicy = new MemoryPolicyEntry { Mode = mode.As<uint>()[0] };
-                context.Files.State.Get<Asked>().Add(thread, thread.Core.ThreadCore.MemPolicy, 0);
+                context.Files.State.Get<Asked>().Add(batch, thread.Core.ThreadCore.MemPolicy, 0);
             }
         });
     }
@@ -80,9 +80,8 @@ internal static class MemoryPolicies
     /// <summary>Asks for the nodes, where there is a policy.</summary>
     public static void DumpNodes(DumpContext context)
     {
-        foreach ((DumpedThread thread, MemoryPolicyEntry policy, ulong address) in context.Files.State.Get<Asked>().All)
+        foreach ((RemoteBatch batch, MemoryPolicyEntry policy, ulong address) in context.Files.State.Get<Asked>().All)
         {
-            RemoteBatch batch = thread.Remote!.Batch;
             RemoteBuffer mask = batch.Allocate(MaskBytes);
             batch.Call(Sysno.get_mempolicy, 0, mask, MaxNode, address, address == 0 ? 0 : MPOL_F_ADDR);
             batch.Then(() =>
@@ -152,8 +151,8 @@ internal static class MemoryPolicies
     /// <summary>The policies whose nodes are still to be asked for.</summary>
     private sealed class Asked
     {
-        public List<(DumpedThread Thread, MemoryPolicyEntry Policy, ulong Address)> All { get; } = [];
+        public List<(RemoteBatch Batch, MemoryPolicyEntry Policy, ulong Address)> All { get; } = [];
 
-        public void Add(DumpedThread thread, MemoryPolicyEntry policy, ulong address) => All.Add((thread, policy, address));
+        public void Add(RemoteBatch batch, MemoryPolicyEntry policy, ulong address) => All.Add((batch, policy, address));
     }
 }

@@ -58,7 +58,7 @@ internal static class DescriptorTables
                 continue;
             }
 
-            Guard(entry, () =>
+            Guard(context, entry, () =>
             {
                 if (FileKinds.Of(entry.Type).Create(context, entry) is { } fd)
                 {
@@ -80,13 +80,11 @@ internal static class DescriptorTables
     public static void Arm(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));
 
     /// <summary>
-    /// Queues a task's whole table: working directory and root, its descriptors, and the closing of all else. From here on the task has no
-    /// descriptor of Firn's region.
+    /// Queues a task's whole table: its descriptors, and the closing of all else. From here on the task has no descriptor of Firn's region.
     /// </summary>
     public static void QueueTable(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
         string purpose = $"restore the descriptors of {task.Pid}";
-        WorkingDirectory.QueueDirectories(context, task, batch);
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             batch.MakeRoom(1, 0, purpose);
@@ -111,6 +109,12 @@ internal static class DescriptorTables
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             FileEntry entry = context.Files.Entry(descriptor.Id);
+            if (!task.OwnsDescriptors && entry.Type != FdTypes.Tty)
+            {
+                // Done by the process that had the table first; only a terminal asks who takes it.
+                continue;
+            }
+
             batch.MakeRoom(CallsPerDescriptor, BytesPerDescriptor, purpose);
             FileKinds.Of(entry.Type).Attach(context, entry, task, descriptor, batch);
             FileLocks.Attach(context, task, descriptor, batch);
@@ -138,16 +142,16 @@ internal static class DescriptorTables
         {
             if (context.Files.IsProvided(entry.Id))
             {
-                Guard(entry, () => action(FileKinds.Of(entry.Type), entry, context.Files[entry.Id]));
+                Guard(context, entry, () => action(FileKinds.Of(entry.Type), entry, context.Files[entry.Id]));
             }
         }
     }
 
-    private static void Guard(FileEntry entry, Action action)
+    private static void Guard(RestoreContext context, FileEntry entry, Action action)
     {
         try
         {
-            action();
+            NestedNamespaces.Within(context, entry, action);
         }
         catch (LinuxException exception)
         {

@@ -33,7 +33,7 @@ internal static class Restore
         {
             context.Hooks.Call(HookNames.PreRestore);
             CgroupTree cgroups = CgroupTree.Prepare(context, left);
-            if (context.Namespaces.Count == 0)
+            if (context.Namespaces.Count + context.Nested.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
                 clock.Run("root task", () => PlantRoot(context, tree));

@@ -101,12 +101,12 @@ public sealed class NamespaceTests
     }
 
     [Fact]
-    public void A_nested_namespace_is_refused_by_name()
+    public void A_nested_pid_namespace_is_refused_by_name()
     {
         using var space = new PidNamespace();
         string work = space.MakeDirectory("work");
-        space.Start([Programs.Target("contain"), "p", Programs.Target("contain"), "u", Programs.Target("ns_names"), work]);
-        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "ns_names is ready");
+        space.Start([Programs.Target("contain"), "p", Programs.Target("contain"), "p", Programs.Target("ns_ids"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "ns_ids is ready");
         int root = space.Pids.Single(pid => Name(space, pid) == "contain" && InnerPid(space, pid) == 1);
         Outcome outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
         Assert.Equal(1, outcome.Status);

@@ -17,7 +17,7 @@ public sealed class RefusalTests
             "file-locks",
         "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "packet-socket", "vsock-socket", "fanotify-group",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret", "aio-ring", "hugetlb", "sysv-shm",
-        "shared-task-state", "shared-address-space", "process-group", "pidfd-outside", "dead-leader",
+        "process-group", "pidfd-outside",
     ];
 
     [Theory]

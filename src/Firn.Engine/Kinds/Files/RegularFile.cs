@@ -132,7 +132,7 @@ internal sealed partial class RegularFile : FileKind
             return entry;
         }
 
-        if (context.Files.State.Get<MountView>().MountOf(file) is int mount and not -1)
+        if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
         {
             entry.MntId = mount;
         }
@@ -161,6 +161,9 @@ internal sealed partial class RegularFile : FileKind
                 break;
             case NameState.Lost:
                 LinkRemap.Dump(context, file, entry.Id, name.Path);
+                break;
+            case NameState.Reachable:
+                entry.CoveredBelow = name.Below;
                 break;
             case NameState.DeadProcess:
                 ProcFiles.DumpDead(context, entry.Id, name.Path);

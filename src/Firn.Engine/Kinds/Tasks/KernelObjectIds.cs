@@ -46,21 +46,37 @@ internal static class KernelObjectIds
         var directories = new SharedObjects(KcmpType.KCMP_FS);
         var signals = new SharedObjects(KcmpType.KCMP_SIGHAND);
         TaskKobjIdsEntry ownIds = Own();
+        Dictionary<uint, DumpedTask> owners = [];
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
             task.Ids.MergeFrom(ownIds);
             task.Ids.VmId = memory.IdOf(task.Pid, out bool isOwnMemory);
+            if (!isOwnMemory)
+            {
+                task.MemoryOwner = owners[task.Ids.VmId];
+            }
+
+            owners.TryAdd(task.Ids.VmId, task);
             task.Ids.FilesId = files.IdOf(task.Pid, out _);
             task.Ids.FsId = directories.IdOf(task.Pid, out _);
 
-            // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND).
-            task.Ids.SighandId = isOwnMemory ? signals.NewId() : signals.IdOf(task.Pid, out _);
+            // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND): who is the first to have its memory
+            // has handlers of its own, and is to be known only once there is a second.
+            if (isOwnMemory)
+            {
+                task.Ids.SighandId = signals.NewId();
+            }
+            else
+            {
+                signals.Add(task.MemoryOwner.Pid, task.MemoryOwner.Ids.SighandId);
+                task.Ids.SighandId = signals.IdOf(task.Pid, out _);
+            }
         }
 
         DumpNamespaces(context);
     }
 
-    // The tree has the namespaces of its root: each is Firn's, or one of the tree's own with the next free id.
+    // Each is Firn's, or one of the tree's own with the next free id.
     private static void DumpNamespaces(DumpContext context)
     {
         NamespaceIds firns = NamespaceIds.Read(Sys.GetPid());
@@ -80,8 +96,7 @@ internal static class KernelObjectIds
             context.Namespaces.Add(found);
             foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
             {
-                kind.SetId(task.Ids, found.Id);
-                RefuseOther(context, task, kind.Name, kind.Inode(task.Namespaces), found.Inode);
+                kind.SetId(task.Ids, IdOfOther(context, task, found, firns, ref last));
             }
         }
 
@@ -91,6 +106,39 @@ internal static class KernelObjectIds
             RefuseOther(context, task, "pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid);
             RefuseOther(context, task, "time (for its children)", its.TimeForChildren, its.Time);
         }
+    }
+
+    private static uint IdOfOther(DumpContext context, DumpedTask task, DumpedNamespace roots, NamespaceIds firns, ref uint last)
+    {
+        NamespaceKind kind = roots.Kind;
+        ulong inode = kind.Inode(task.Namespaces);
+        if (inode == roots.Inode)
+        {
+            return roots.Id;
+        }
+
+        if (!kind.CanBeNested)
+        {
+            RefuseOther(context, task, kind.Name, inode, roots.Inode);
+            return roots.Id;
+        }
+
+        if (context.Nested.Find(other => other.Kind == kind && other.Inode == inode) is not { } nested)
+        {
+            bool isFirns = inode == kind.Inode(firns);
+            nested = new DumpedNamespace
+            {
+                Kind = kind,
+                Id = isFirns ? kind.GetId(Own()) : ++last,
+                Inode = inode,
+                IsFirns = isFirns,
+                IsNested = true,
+                Member = task,
+            };
+            context.Nested.Add(nested);
+        }
+
+        return nested.Id;
     }
 
     private static void RefuseOther(DumpContext context, DumpedTask task, string name, ulong inode, ulong expected)
@@ -115,7 +163,32 @@ internal static class KernelObjectIds
         /// <summary>The id of a process's object: one of its own, or that of a process which shares it.</summary>
         public uint IdOf(int pid, out bool isNew)
         {
-            isNew = false;
+            int place = Find(pid);
+            isNew = place < 0;
+            if (!isNew)
+            {
+                return known[place].Id;
+            }
+
+            known.Insert(~place, (pid, ++last));
+            return last;
+        }
+
+        /// <summary>Takes in a process whose id was given by <see cref="NewId"/>, unless it is known.</summary>
+        public void Add(int pid, uint id)
+        {
+            if (Find(pid) is < 0 and int place)
+            {
+                known.Insert(~place, (pid, id));
+            }
+        }
+
+        /// <summary>The id of an object that no other process has.</summary>
+        public uint NewId() => ++last;
+
+        // The place of an object, or the complement of where it would be.
+        private int Find(int pid)
+        {
             int low = 0;
             int high = known.Count;
             while (low < high)
@@ -124,7 +197,7 @@ internal static class KernelObjectIds
                 switch (Sys.Kcmp(pid, known[middle].Pid, type).OrThrow($"kcmp({pid}, {known[middle].Pid}, {type})").Int32)
                 {
                     case 0:
-                        return known[middle].Id;
+                        return middle;
                     case 1:
                         high = middle;
                         break;
@@ -134,12 +207,7 @@ internal static class KernelObjectIds
                 }
             }
 
-            isNew = true;
-            known.Insert(low, (pid, ++last));
-            return last;
+            return ~low;
         }
-
-        /// <summary>The id of an object that no other process has.</summary>
-        public uint NewId() => ++last;
     }
 }
