@@ -187,8 +187,6 @@ int main(int argc, char **argv)
         listener();
     else if (!strcmp(kind, "inet-protocol"))
         OFFERED(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
-    else if (!strcmp(kind, "packet-socket"))
-        OFFERED(socket(AF_PACKET, SOCK_RAW, 0));
     else if (!strcmp(kind, "vsock-socket"))
         OFFERED(socket(AF_VSOCK, SOCK_STREAM, 0));
     else if (!strcmp(kind, "fanotify-group"))

@@ -26,6 +26,8 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new PacketSocket(),
+        new TunFile(),
         new DeviceFile(),
         new UnsupportedFile(),
     ];

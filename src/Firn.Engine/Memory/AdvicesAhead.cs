@@ -27,7 +27,8 @@ internal sealed class AdvicesAhead : IDisposable
     }
 
     /// <summary>Begins with the living ones of some tasks, which stand still.</summary>
-    public static AdvicesAhead Start(IEnumerable<DumpedTask> tasks) => new([.. tasks.Where(task => !task.IsZombie && task.MemoryOwner == task)]);
+    public static AdvicesAhead Start(IEnumerable<DumpedTask> tasks)
+        => new([.. tasks.Where(task => !task.IsZombie && task.MemoryOwner == task)]);
 
     /// <summary>The flags of a process, once they are read.</summary>
     /// <exception cref="Linux.LinuxException">They can't be read.</exception>

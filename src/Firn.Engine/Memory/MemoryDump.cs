@@ -187,7 +187,22 @@ internal static class MemoryDump
                 continue;
             }
 
-            if (vma.HasFdflags)
+            if (vma.Is(VmaStatus.Socket))
+            {
+                if (context.Files.Files.FirstOrDefault(file => file.IsSocket && file.IsDescriptor && file.Stat.st_ino == mapping.Inode)
+                    is { Kind: { } kind } socket && kind.IsMappable(context, socket, mapping.Length))
+                {
+                    vma.Shmid = socket.Id;
+                }
+                else
+                {
+                    context.Problems.Add(
+                        "socket-mapping", task.Pid, $"mapping {mapping}",
+                        "it is memory of a socket, and not the whole of the rings of a packet socket that the tree has open",
+                        "let the application unmap it first");
+                }
+            }
+            else if (vma.HasFdflags)
             {
                 vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode
                     : vma.Is(VmaStatus.AioRing) ? 0

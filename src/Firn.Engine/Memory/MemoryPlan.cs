@@ -168,6 +168,11 @@ internal sealed class MemoryPlan : IDisposable
             return -1;
         }
 
+        if (vma.Is(VmaStatus.Socket))
+        {
+            return context.Files[(uint)vma.Shmid].Number;
+        }
+
         if (objects.Find(vma) is { } shared)
         {
             return shared.Number;

@@ -284,10 +284,10 @@ internal sealed class TaskMemory
     {
         string? what = vma.Kind() switch
         {
-            var kind when (kind & VmaStatus.Socket) != 0 => "the ring of a packet socket",
             var kind when (kind & VmaStatus.ShadowStack) != 0 => "a shadow stack",
             var kind when (kind & VmaStatus.Uprobes) != 0 => "a page of user-space probes",
-            _ when vma.IsPrivate() || vma.Is(VmaStatus.FileShared | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
+            _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.FileShared) => null,
+            _ when vma.Is(VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
             _ => $"of an unknown kind ({vma.Status:x})",
         };
         if (what is not null)

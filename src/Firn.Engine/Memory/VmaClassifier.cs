@@ -33,6 +33,10 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
     public bool IsSharedMemory(Mapping mapping)
         => mapping.HasFile && mapping.DevMajor == sharedMemoryMajor && mapping.DevMinor == sharedMemoryMinor;
 
+    /// <summary>Whether it is a shared mapping of a socket: the rings of a packet socket, as whoever asks has to find out.</summary>
+    public static bool IsSocket(Mapping mapping)
+        => mapping.HasFile && mapping.Shared && mapping.Name.StartsWith("socket:[", StringComparison.Ordinal);
+
     // Segments of huge pages, and other objects of these that have no name, are on a hugetlbfs of the kernel's own.
     private bool IsSegment(Mapping mapping, VmFlags flags)
         => (IsSharedMemory(mapping) || (flags & VmFlags.HugeTlb) != 0) && mapping.Deleted
@@ -138,6 +142,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         "[vdso]" => VmaStatus.Regular | VmaStatus.Vdso | VmaStatus.AnonymousPrivate,
         "[vvar]" or "[vvar_vclock]" => VmaStatus.Regular | VmaStatus.Vvar | VmaStatus.AnonymousPrivate,
         "[heap]" when !mapping.HasFile => VmaStatus.Regular | VmaStatus.Heap | VmaStatus.AnonymousPrivate,
+        _ when IsSocket(mapping) => VmaStatus.Regular | VmaStatus.Socket,
         _ when IsSegment(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment,
         AioRings.Link => VmaStatus.Regular | VmaStatus.AioRing,
         _ when !mapping.HasFile || IsHugeAnonymous(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousPrivate,
@@ -170,6 +175,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
                 => new("shadow-stack", "it is a shadow stack", "start the application with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"),
             _ when (flags & UserfaultFlags) != 0
                 => new("userfaultfd", "its page faults are handled by userfaultfd", "let the application unregister the range first"),
+            _ when IsSocket(mapping) => null,
             _ when (flags & (VmFlags.Io | VmFlags.PageFrameNumbers | VmFlags.MixedMap)) != 0
                 => new("device-mapping", "it is memory of a device", "let the application close the device first"),
             _ => null,

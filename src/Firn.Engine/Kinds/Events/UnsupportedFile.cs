@@ -37,7 +37,6 @@ internal sealed class UnsupportedFile : FileKind
 
     private static readonly (SocketFamily Family, string What, string Reason, string Remedy)[] Families =
     [
-        (SocketFamily.AF_PACKET, "packet socket", "this version of Firn doesn't save it", "stop capturing before the dump"),
         (SocketFamily.AF_VSOCK, "vsock socket", "the kernel shows nothing of it", CloseIt),
         (SocketFamily.AF_XDP, "XDP socket", "its rings belong to a device", CloseIt),
         (SocketFamily.AF_ALG, "crypto socket", "its key can't be read", CloseIt),

@@ -13,9 +13,9 @@ namespace Firn.Engine.Kinds.Tasks;
 /// memory that is written and executed.
 /// </summary>
 /// <remarks>
-/// prctl(2), PR_SET_DUMPABLE, PR_SET_THP_DISABLE, PR_SET_MEMORY_MERGE (which <see cref="Memory.MemoryFinisher"/> sets) and PR_SET_MDWE; core(5). A change of credentials takes dumpability
-/// away from the address space that all threads share, so each thread sets it again after its own, and this kind comes after
-/// <see cref="Credentials"/>.
+/// prctl(2), PR_SET_DUMPABLE, PR_SET_THP_DISABLE, PR_SET_MDWE, and PR_SET_MEMORY_MERGE, which <see cref="Memory.MemoryFinisher"/> sets;
+/// core(5). A change of credentials takes dumpability away from the address space that all threads share, so each thread sets it again
+/// after its own, and this kind comes after <see cref="Credentials"/>.
 /// </remarks>
 internal sealed class MemoryAttributes : TaskKind
 {
