@@ -119,7 +119,8 @@ internal static class WireShapes
     internal static readonly WireShape FanotifyMountMarkEntry = new([1]);
     internal static readonly WireShape FanotifyMarkEntry = new(
         [1, 2, 3, 4, 5, 6], (7, FanotifyInodeMarkEntry), (8, FanotifyMountMarkEntry));
-    internal static readonly WireShape FanotifyFileEntry = new([1, 2, 3, 4, 5], (3, FownEntry), (6, FanotifyMarkEntry));
+    internal static readonly WireShape FanotifyFileEntry = new(
+        [1, 2, 3, 4, 5], (3, FownEntry), (6, FanotifyMarkEntry), (1000, FanotifyMarkEntry));
     internal static readonly WireShape FilePermsEntry = new([1, 2, 3]);
     internal static readonly WireShape SkCredentialsEntry = new([1, 2, 3]);
     internal static readonly WireShape UnixSkEntry = new(
