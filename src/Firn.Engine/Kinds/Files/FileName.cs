@@ -23,6 +23,9 @@ internal enum NameState
     /// <summary>The name leads to another file.</summary>
     Covered,
 
+    /// <summary>The name leads elsewhere, but past what is mounted over it, it leads to the file.</summary>
+    Reachable,
+
     /// <summary>It is a file in /proc of a process that is gone.</summary>
     DeadProcess,
 }
@@ -30,7 +33,8 @@ internal enum NameState
 /// <summary>The name under which an open file is saved.</summary>
 /// <param name="State">What it is worth.</param>
 /// <param name="Path">The name, without the " (deleted)" that the kernel adds.</param>
-internal readonly record struct FileName(NameState State, string Path)
+/// <param name="Below">For one that is <see cref="NameState.Reachable"/>: the directory from which it can be reached.</param>
+internal readonly record struct FileName(NameState State, string Path, string Below = "")
 {
     private const string DeletedSuffix = " (deleted)";
 
@@ -50,9 +54,10 @@ internal readonly record struct FileName(NameState State, string Path)
         return name;
     }
 
-    /// <summary>Prepends the way to the tree's own mounts, if Firn does not see the same ones.</summary>
+    /// <summary>Prepends the way to the mounts of the namespace that a file is in, if those are not Firn's.</summary>
     /// <remarks>Names of files are from the root of the mount namespace, also where a task has another root directory.</remarks>
-    public static string AsSeenBy(DumpContext context, string path) => context.Files.State.Get<MountView>().Prefix + path;
+    public static string AsSeenBy(DumpContext context, OpenFile file, string path)
+        => context.Files.State.Get<MountViews>().PrefixFor(file) + path;
 
     private static FileName Find(DumpContext context, OpenFile file)
     {
@@ -73,17 +78,25 @@ internal readonly record struct FileName(NameState State, string Path)
             return new FileName(NameState.Unlinked, path);
         }
 
-        return marked ? new FileName(NameState.Lost, path) : new FileName(LeadsTo(context, file, path), path);
+        if (marked)
+        {
+            return new FileName(NameState.Lost, path);
+        }
+
+        NameState state = LeadsTo(context, file, path);
+        return state is NameState.Covered or NameState.Unreachable && CoveredFile.DirectoryFor(context, file, path) is { } below
+            ? new FileName(NameState.Reachable, path, below)
+            : new FileName(state, path);
     }
 
     private static bool IsGone(DumpContext context, OpenFile file, int pid)
-        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, ProcFiles.Root), out FileStat proc).IsError
+        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, ProcFiles.Root), out FileStat proc).IsError
         && proc.st_dev == file.Stat.st_dev
-        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
+        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
 
     private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
     {
-        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
+        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
         if (result.IsError)
         {
             return NameState.Unreachable;
