@@ -72,6 +72,7 @@ internal sealed class RestorePlan
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
+        AttachedSegments.Resolve(context);
         context.Nested.AddRange(nested);
         MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
