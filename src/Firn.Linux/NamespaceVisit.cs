@@ -24,6 +24,7 @@ public sealed class NamespaceVisit : IDisposable
     private readonly CloneFlags flags;
     private readonly Fd? home;
     private readonly Fd? directory;
+    private readonly bool wasAway;
 
     private NamespaceVisit(int pidFd, CloneFlags flags)
     {
@@ -34,10 +35,32 @@ public sealed class NamespaceVisit : IDisposable
         }
 
         home = new Fd(Sys.PidfdOpen(Sys.GetPid()).OrThrow("pidfd_open(self)").Int32);
+        directory = Go(pidFd);
+    }
+
+    private NamespaceVisit(Fd there, CloneFlags flag)
+    {
+        flags = flag;
+        wasAway = isAway;
+        string name = flag switch
+        {
+            CloneFlags.CLONE_NEWNS => "mnt",
+            CloneFlags.CLONE_NEWNET => "net",
+            CloneFlags.CLONE_NEWIPC => "ipc",
+            CloneFlags.CLONE_NEWUTS => "uts",
+            CloneFlags.CLONE_NEWCGROUP => "cgroup",
+            _ => throw new ArgumentOutOfRangeException(nameof(flag), flag, "a thread can't enter one of these"),
+        };
+        home = Sys.Open($"{OwnProc}thread-self/ns/{name}", OpenFlags.O_RDONLY);
+        directory = Go(there.Number);
+    }
+
+    private Fd? Go(int there)
+    {
         if ((flags & CloneFlags.CLONE_NEWNS) == 0)
         {
-            Sys.SetNs(pidFd, this.flags).OrThrow($"setns({this.flags})");
-            return;
+            Sys.SetNs(there, flags).OrThrow($"setns({flags})");
+            return null;
         }
 
         // A thread that shares its directories with others can't enter a mount namespace; one that had them apart once keeps them so.
@@ -47,11 +70,12 @@ public sealed class NamespaceVisit : IDisposable
             hasOwnDirectories = true;
         }
 
-        directory = Sys.Open(".", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
-        using Fd proc = Sys.Open("/proc", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
-        Sys.SetNs(pidFd, this.flags).OrThrow($"setns({this.flags})");
+        Fd here = Sys.Open(".", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
+        using Fd proc = Sys.Open(isAway ? "." : "/proc", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
+        Sys.SetNs(there, flags).OrThrow($"setns({flags})");
         isAway = true;
         Sys.FchDir(proc.Number).OrThrow("fchdir(/proc)");
+        return here;
     }
 
     /// <summary>Opens a namespace of a task.</summary>
@@ -64,6 +88,16 @@ public sealed class NamespaceVisit : IDisposable
     /// <param name="flags">Which, as CLONE_NEW*; flags of those that a thread can't enter are no error, and mean nothing.</param>
     /// <exception cref="LinuxException">It isn't allowed.</exception>
     public static NamespaceVisit Enter(int pidFd, CloneFlags flags) => new(pidFd, flags);
+
+    /// <summary>Enters one more namespace, also in the midst of another visit: the way back leads to where the thread was.</summary>
+    /// <param name="there">The namespace.</param>
+    /// <param name="flag">Its kind.</param>
+    /// <exception cref="LinuxException">It isn't allowed.</exception>
+    public static NamespaceVisit Enter(Fd there, CloneFlags flag)
+    {
+        ArgumentNullException.ThrowIfNull(there);
+        return new NamespaceVisit(there, flag);
+    }
 
     /// <summary>Where /proc of this process's own namespaces is, with a slash at its end.</summary>
     public static string OwnProc => isAway ? string.Empty : "/proc/";
@@ -84,7 +118,7 @@ public sealed class NamespaceVisit : IDisposable
         home.Dispose();
         if (directory is not null)
         {
-            isAway = false;
+            isAway = wasAway;
             Sys.FchDir(directory.Number).OrThrow("fchdir(home)");
             directory.Dispose();
         }

@@ -22,10 +22,13 @@ internal static class FileKinds
         new SignalFd(),
         new EpollFile(),
         new InotifyFile(),
+        new FanotifyFile(),
         new PidFdFile(),
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new PacketSocket(),
+        new TunFile(),
         new DeviceFile(),
         new UnsupportedFile(),
     ];

@@ -23,13 +23,12 @@ internal static class SharedPages
 
     /// <summary>Finds out which pages of a child have the very same frames in its parent.</summary>
     /// <param name="child">The child's page map.</param>
-    /// <param name="parent">Its parent's.</param>
+    /// <param name="parent">The entries of its parent's.</param>
     /// <param name="candidates">Pages that both have as their own, at the same addresses.</param>
-    public static List<AddressRange> Find(Pagemap child, Pagemap parent, IReadOnlyList<AddressRange> candidates)
+    public static List<AddressRange> Find(Pagemap child, PagemapEntries parent, IReadOnlyList<AddressRange> candidates)
     {
         var shared = new List<AddressRange>();
         ulong[] first = [];
-        ulong[] second = [];
         foreach (AddressRange candidate in candidates)
         {
             for (ulong start = candidate.Start; start < candidate.End; start += (ulong)ChunkPages * Kernel.PageSize)
@@ -38,12 +37,10 @@ internal static class SharedPages
                 if (first.Length < pages)
                 {
                     first = new ulong[pages];
-                    second = new ulong[pages];
                 }
 
                 child.ReadEntries(start, first.AsSpan(0, pages));
-                parent.ReadEntries(start, second.AsSpan(0, pages));
-                Compare(start, first.AsSpan(0, pages), second.AsSpan(0, pages), shared);
+                Compare(start, first.AsSpan(0, pages), parent.Read(start, pages), shared);
             }
         }
 

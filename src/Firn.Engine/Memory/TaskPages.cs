@@ -9,11 +9,17 @@ internal sealed class TaskPages : IDisposable
 {
     private readonly List<AddressRange> own = [];
 
+    private readonly PagemapEntries entries;
+
     /// <summary>Opens the page map and makes the pages file.</summary>
-    public TaskPages(DumpContext context, DumpedTask task)
+    /// <param name="context">The dump.</param>
+    /// <param name="task">The process.</param>
+    /// <param name="children">How many children it has: for more than one, the entries of its page map are read once.</param>
+    public TaskPages(DumpContext context, DumpedTask task, int children)
     {
         Task = task;
         Map = Pagemap.Open(task.Pid);
+        entries = new PagemapEntries(Map, own, children > 1);
         File = new PagesFile(context);
     }
 
@@ -55,9 +61,9 @@ internal sealed class TaskPages : IDisposable
         foreach (VmaEntry vma in Task.Mm.Vmas)
         {
             var window = new AddressRange(vma.Start, vma.End);
-            if (vma.Is(VmaStatus.Vdso))
+            if (vma.Is(VmaStatus.Vdso | VmaStatus.AioRing))
             {
-                // Saved whole, so that a restore can tell whether its kernel has the same.
+                // Saved whole: the vdso, so that a restore can tell whether its kernel has the same; a ring, since its pages are a file's.
                 PageRuns.Append(own, window);
             }
             else if (vma.IsPrivate() && !vma.Has(Linux.Abi.MapFlags.MAP_DROPPABLE))
@@ -77,7 +83,7 @@ internal sealed class TaskPages : IDisposable
     {
         List<AddressRange> candidates = PageRuns.Intersect(
             PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
-        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.Map, candidates);
+        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
         Donor = Shared.Count > 0 ? parent : null;
     }
 
@@ -144,7 +150,7 @@ internal sealed class TaskPages : IDisposable
         var ranges = new List<AddressRange>();
         foreach (VmaEntry vma in mm.Vmas)
         {
-            if (vma.IsPrivate())
+            if (vma.IsPrivate() && !vma.Is(VmaStatus.AioRing))
             {
                 PageRuns.Append(ranges, new AddressRange(vma.Start, vma.End));
             }

@@ -58,7 +58,7 @@ internal static class DescriptorTables
                 continue;
             }
 
-            Guard(entry, () =>
+            Guard(context, entry, () =>
             {
                 if (FileKinds.Of(entry.Type).Create(context, entry) is { } fd)
                 {
@@ -142,16 +142,16 @@ internal static class DescriptorTables
         {
             if (context.Files.IsProvided(entry.Id))
             {
-                Guard(entry, () => action(FileKinds.Of(entry.Type), entry, context.Files[entry.Id]));
+                Guard(context, entry, () => action(FileKinds.Of(entry.Type), entry, context.Files[entry.Id]));
             }
         }
     }
 
-    private static void Guard(FileEntry entry, Action action)
+    private static void Guard(RestoreContext context, FileEntry entry, Action action)
     {
         try
         {
-            action();
+            NestedNamespaces.Within(context, entry, action);
         }
         catch (LinuxException exception)
         {

@@ -264,6 +264,11 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
             CgroupTree.Of(context).Place(child);
         }
+
+        TaskStage.RunAll(
+            "namespaces",
+            children.Where(child => NestedStage.HasOthers(context, child)).Select(child => child.Leader),
+            thread => NestedStage.QueueJoining(context, thread.Task, thread.Remote.Batch));
     }
 
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];

@@ -18,7 +18,6 @@ internal static class NamespaceStage
     private const CloneFlags FilledFromWithin = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS;
 
     /// <summary>Finds out which namespaces the root gets instead of Firn's.</summary>
-    /// <exception cref="CheckpointException">The tree's tasks are in different ones.</exception>
     public static List<RestoredNamespace> Plan(RestoreOptions options, LoadedImages images, List<RestoredTask> tasks)
     {
         List<RestoredNamespace> namespaces = [];
@@ -28,16 +27,6 @@ internal static class NamespaceStage
         foreach (NamespaceKind kind in NamespaceKinds.All)
         {
             uint id = kind.GetId(root.Ids);
-            if (tasks.Find(task => !task.IsZombie && kind.GetId(task.Ids) != id) is { } other)
-            {
-                throw new CheckpointException(
-                    $"task {other.Pid} is in another {kind.Name} namespace than the tree's root, and such trees can't be restored yet")
-                {
-                    Phase = "prepare",
-                    Pid = other.Pid,
-                };
-            }
-
             bool isOwn = IsOwn(id, kind.GetId(dumper));
             if (options.JoinedNamespaces.LastOrDefault(joined => joined.Name == kind.Name) is { } joined)
             {
@@ -79,6 +68,7 @@ internal static class NamespaceStage
         }
 
         Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
+        NestedStage.Prepare(context);
     }
 
     /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
@@ -104,23 +94,34 @@ internal static class NamespaceStage
             AddedNamespaces.Fill(context, first);
         }
 
-        foreach (RestoredNamespace own in Saved(context))
+        foreach (NamespaceKind kind in NamespaceKinds.All)
         {
-            own.Kind.InRoot(context, own, first);
-            using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
-            if (own.Kind.Flag == CloneFlags.CLONE_NEWNET)
+            if (Saved(context).Find(own => own.Kind == kind) is { } own)
             {
-                // Before anything can reach it: a packet for a connection that isn't there yet would be answered with its end.
-                context.Files.State.Get<RestoredConnections>().Lock(context);
+                own.Kind.InRoot(context, own, first);
+                using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
+                if (own.Kind.Flag == CloneFlags.CLONE_NEWNET)
+                {
+                    // Before anything can reach it: a packet for a connection that isn't there yet would be answered with its end.
+                    context.Files.State.Get<RestoredConnections>().Lock(context);
+                }
+
+                own.Kind.ByController(context, own);
             }
 
-            own.Kind.ByController(context, own);
+            NestedStage.Make(context, kind, first);
         }
     }
 
     /// <summary>What comes when all tasks have their state.</summary>
     public static void Finish(RestoreContext context, Remote first)
-        => Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
+    {
+        Saved(context).ForEach(own => own.Kind.Finish(context, own, first));
+        foreach (RestoredNamespace own in context.Nested.Where(own => !own.IsFirns))
+        {
+            own.Kind.Finish(context, own, first);
+        }
+    }
 
     private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => own.IsFromImages);
 

@@ -59,17 +59,21 @@ internal sealed class RestorePlan
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
+        List<RestoredNamespace> nested = NestedStage.Plan(images, tasks);
         images.Ids = UserNamespace.Resolve(images, namespaces);
+        int lowest = namespaces.Count + nested.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest;
         var context = new RestoreContext
         {
             Options = options,
             Log = log,
             Images = images,
             Hooks = new HookCaller(options.Hooks, options.ImagesDirectory, log),
-            Files = DescriptorTables.Prepare(images, tasks, namespaces.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
+            Files = DescriptorTables.Prepare(images, tasks, lowest),
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
+        AttachedSegments.Resolve(context);
+        context.Nested.AddRange(nested);
         MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
         int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);

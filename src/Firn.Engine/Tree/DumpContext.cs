@@ -25,8 +25,11 @@ internal sealed class DumpContext
     /// <summary>All processes, parents before children.</summary>
     public List<DumpedTask> Tasks { get; } = [];
 
-    /// <summary>The namespaces of the tree, one of each kind, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
+    /// <summary>The namespaces of the tree's root, one of each kind, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
     public List<DumpedNamespace> Namespaces { get; } = [];
+
+    /// <summary>Other namespaces that tasks of the tree are in, in the order of their kinds.</summary>
+    public List<DumpedNamespace> Nested { get; } = [];
 
     /// <summary>The open file descriptions of the tree, with their ids.</summary>
     public required OpenFileTable Files { get; init; }
@@ -54,10 +57,19 @@ internal sealed class DumpContext
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
 
-    /// <summary>Those of its namespaces that Firn doesn't share with it.</summary>
-    public IEnumerable<DumpedNamespace> OwnNamespaces => Namespaces.Where(found => !found.IsFirns);
+    /// <summary>All namespaces that Firn doesn't share with the tree: of each kind the root's first.</summary>
+    public IEnumerable<DumpedNamespace> OwnNamespaces
+        => (Nested.Count == 0 ? Namespaces : Namespaces.SelectMany(roots => Of(roots.Kind.Flag))).Where(found => !found.IsFirns);
 
-    /// <summary>Its namespace of a kind.</summary>
+    /// <summary>All namespaces of a kind: the root's, and nested ones.</summary>
+    public IEnumerable<DumpedNamespace> Of(CloneFlags flag)
+        => Namespaces.Concat(Nested).Where(found => found.Kind.Flag == flag);
+
+    /// <summary>The namespace of a kind that a task is in.</summary>
+    public DumpedNamespace NamespaceOf(DumpedTask task, CloneFlags flag)
+        => Nested.Count == 0 ? Namespace(flag) : Of(flag).First(found => found.Id == found.Kind.GetId(task.Ids));
+
+    /// <summary>The root's namespace of a kind.</summary>
     public DumpedNamespace Namespace(CloneFlags flag) => Namespaces.First(found => found.Kind.Flag == flag);
 
     /// <summary>A process group of the tree as its pid namespace has it; what is no group of the tree is outside, and 0 inside.</summary>

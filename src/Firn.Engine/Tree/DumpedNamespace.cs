@@ -17,12 +17,22 @@ internal sealed class DumpedNamespace
     /// <summary>Whether it is Firn's too. Such a one isn't saved: the tree gets the namespace of the Firn that restores it.</summary>
     public required bool IsFirns { get; init; }
 
+    /// <summary>Whether the tree's root is in another one of this kind.</summary>
+    public bool IsNested { get; init; }
+
     /// <summary>The first task that was found in it.</summary>
     public required DumpedTask Member { get; init; }
 
     /// <summary>Opens it, for setns(2) and the ioctls of ioctl_ns(2).</summary>
     public Fd Open() => NamespaceVisit.Open(Member.Pid, Kind.Name);
 
-    /// <summary>Enters it with the calling thread, until the visit is disposed. Not for pid, user and time namespaces.</summary>
-    public NamespaceVisit Visit() => NamespaceVisit.Enter(Member.PidFd.Number, Kind.Flag);
+    /// <summary>
+    /// Enters it with the calling thread, until the visit is disposed; then the thread is where it was. Not for pid, user and time
+    /// namespaces.
+    /// </summary>
+    public NamespaceVisit Visit()
+    {
+        using Fd there = Open();
+        return NamespaceVisit.Enter(there, Kind.Flag);
+    }
 }

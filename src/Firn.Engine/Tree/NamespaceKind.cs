@@ -9,8 +9,10 @@ namespace Firn.Engine.Tree;
 /// <remarks>
 /// All members are called on the tracer thread. Those of the dump only for a namespace that is the tree's own; one that is Firn's, too,
 /// needs nothing. In a restore, each moment below comes for all kinds, in the order of NamespaceKinds.All, before the next
-/// moment comes for any. A failure anywhere kills the root and all with it, so that what lives in the namespaces needs no undo;
-/// <see cref="RestoreContext.Undo"/> is for what lives outside.
+/// moment comes for any. Nested ones, which the root isn't in, come after the root's of their kind, and see all moments but
+/// <see cref="BeforeExec"/>: the first task of the tree is in them while they are made and filled, and then goes home. A failure anywhere
+/// kills the root and all with it, so that what lives in the namespaces needs no undo; <see cref="RestoreContext.Undo"/> is for what lives
+/// outside.
 /// </remarks>
 internal abstract class NamespaceKind
 {
@@ -28,6 +30,9 @@ internal abstract class NamespaceKind
 
     /// <summary>Sets the id of the namespace in the ids of a task.</summary>
     public abstract void SetId(TaskKobjIdsEntry ids, uint id);
+
+    /// <summary>Whether tasks of one tree may be in different ones.</summary>
+    public virtual bool CanBeNested => false;
 
     // ---- dump
 

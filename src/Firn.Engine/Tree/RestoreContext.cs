@@ -30,6 +30,12 @@ internal sealed class RestoreContext
     /// <summary>The namespaces that the root gets instead of Firn's, in the order of <see cref="Kinds.NamespaceKinds.All"/>.</summary>
     public List<RestoredNamespace> Namespaces { get; } = [];
 
+    /// <summary>Namespaces that other tasks are in, and the root is not, in the order of their kinds.</summary>
+    public List<RestoredNamespace> Nested { get; } = [];
+
+    /// <summary>Mounts of nested mount namespaces, by their ids in images.</summary>
+    public Dictionary<uint, RestoredNamespace> NestedMounts { get; } = [];
+
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
 

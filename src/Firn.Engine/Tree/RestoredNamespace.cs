@@ -2,7 +2,7 @@ using Firn.Linux;
 
 namespace Firn.Engine.Tree;
 
-/// <summary>A namespace that the root of a restored tree gets, instead of Firn's.</summary>
+/// <summary>A namespace of a restored tree that isn't just Firn's: the root's own, or a nested one, which the root is not in.</summary>
 internal sealed class RestoredNamespace
 {
     /// <summary>What kind of namespace it is.</summary>
@@ -13,6 +13,12 @@ internal sealed class RestoredNamespace
 
     /// <summary>Whether the tree did not have it: it was asked for, and has no image. The kind is told nothing of it.</summary>
     public bool IsAdded { get; init; }
+
+    /// <summary>Of a nested one: whether it is Firn's own, while the root's is another.</summary>
+    public bool IsFirns { get; init; }
+
+    /// <summary>Of a nested one, once it is there: the way into it for tasks that are born, and for Firn's thread.</summary>
+    public Fd? Entrance { get; set; }
 
     /// <summary>The file that stands for the namespace which the tree is put into in place of its own; null for none.</summary>
     public string? JoinedPath { get; init; }

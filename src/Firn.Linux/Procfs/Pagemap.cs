@@ -100,7 +100,14 @@ public sealed class Pagemap : IDisposable
                 found.Add(new ScannedPages(region.start, region.end, (region.categories & PageCategories.PAGE_IS_GUARD) != 0));
             }
 
-            start = arguments.walk_end;
+            // walk_end is only right where there was no room for more: at the end of the walk it is that of an inner step, behind which
+            // pages have been given already (do_pagemap_scan(), which works through 512 regions at a time).
+            if (result.Int32 < regions.Length)
+            {
+                break;
+            }
+
+            start = Math.Max(arguments.walk_end, regions[^1].end);
         }
 
         return default;

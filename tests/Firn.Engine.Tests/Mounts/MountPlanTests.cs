@@ -63,10 +63,10 @@ public sealed class MountPlanTests
     public void What_is_of_another_disk_is_external_or_can_not_be_made()
     {
         string[] mounts = ["1 0 8:1 / / rw - ext4 disk rw", "2 1 8:2 /volume /data rw - ext4 other rw"];
-        Assert.Equal(["/data"], MountPlan.FindUnmakeable(Entries(mounts)).Select(node => node.Entry.Mountpoint));
+        Assert.Equal(["/data"], FindUnmakeable(Entries(mounts)).Select(node => node.Entry.Mountpoint));
         List<MntEntry> external = Entries(mounts);
         external[1].ExtKey = "volume";
-        Assert.Empty(MountPlan.FindUnmakeable(external));
+        Assert.Empty(FindUnmakeable(external));
         Assert.Equal(["/data"], MountPlan.Make(external, "/", _ => null).Missing);
         MountPlan plan = MountPlan.Make(external, "/", node => node.Entry.ExtKey == "volume" ? "/srv/volume" : null);
         Assert.Contains(plan.Outsiders, step => step is TakeOutside { Path: "/srv/volume", Group: -1 });
@@ -76,17 +76,17 @@ public sealed class MountPlanTests
     public void A_part_of_a_tmpfs_that_is_mounted_nowhere_as_a_whole_is_not_made_anew()
         => Assert.Equal(
             ["/run"],
-            MountPlan.FindUnmakeable(Entries("1 0 8:1 / / rw - ext4 disk rw", "2 1 0:2 /user /run rw - tmpfs t rw"))
+            FindUnmakeable(Entries("1 0 8:1 / / rw - ext4 disk rw", "2 1 0:2 /user /run rw - tmpfs t rw"))
                 .Select(node => node.Entry.Mountpoint));
 
     [Fact]
     public void A_type_that_was_enabled_is_just_mounted_again()
     {
         List<MntEntry> entries = Entries("1 0 8:1 / / rw - ext4 disk rw", "2 1 0:2 / /huge rw - hugetlbfs none rw");
-        Assert.Equal(["/huge"], MountPlan.FindUnmakeable(entries).Select(node => node.Entry.Mountpoint));
+        Assert.Equal(["/huge"], FindUnmakeable(entries).Select(node => node.Entry.Mountpoint));
         entries[1].Fstype = (uint)Fstype.Auto;
         entries[1].Fsname = "hugetlbfs";
-        Assert.Empty(MountPlan.FindUnmakeable(entries));
+        Assert.Empty(FindUnmakeable(entries));
         MountPlan plan = MountPlan.Make(entries, "/", _ => null);
         Assert.Contains(plan.Sources, step => step is MakeFileSystem { Type: "hugetlbfs" });
     }
@@ -209,6 +209,12 @@ public sealed class MountPlanTests
         IdMap map = IdMap.Parse("         0     100000      1000\n      1000       5000          1\n");
         Assert.Equal((5u, 1000u, 65534u), (map.ToInner(100005), map.ToInner(5000), map.ToInner(1)));
         Assert.Equal((100005u, 5000u, 65534u), (map.ToOuter(5), map.ToOuter(1000), map.ToOuter(2000)));
+    }
+
+    private static IEnumerable<MountNode> FindUnmakeable(IEnumerable<MntEntry> entries)
+    {
+        var forest = new MountForest([MountNode.Build(entries)], true);
+        return forest.Nodes.Where(forest.IsUnmakeable);
     }
 
     private static MountPlan Plan(params string[] mounts) => MountPlan.Make(Entries(mounts), "/new/root", _ => null);

@@ -54,9 +54,10 @@ internal readonly record struct FileName(NameState State, string Path, string Be
         return name;
     }
 
-    /// <summary>Prepends the way to the tree's own mounts, if Firn does not see the same ones.</summary>
+    /// <summary>Prepends the way to the mounts of the namespace that a file is in, if those are not Firn's.</summary>
     /// <remarks>Names of files are from the root of the mount namespace, also where a task has another root directory.</remarks>
-    public static string AsSeenBy(DumpContext context, string path) => context.Files.State.Get<MountView>().Prefix + path;
+    public static string AsSeenBy(DumpContext context, OpenFile file, string path)
+        => context.Files.State.Get<MountViews>().PrefixFor(file) + path;
 
     private static FileName Find(DumpContext context, OpenFile file)
     {
@@ -89,13 +90,13 @@ internal readonly record struct FileName(NameState State, string Path, string Be
     }
 
     private static bool IsGone(DumpContext context, OpenFile file, int pid)
-        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, ProcFiles.Root), out FileStat proc).IsError
+        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, ProcFiles.Root), out FileStat proc).IsError
         && proc.st_dev == file.Stat.st_dev
-        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
+        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
 
     private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
     {
-        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
+        SysResult result = Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, path), out FileStat stat, At.AT_SYMLINK_NOFOLLOW);
         if (result.IsError)
         {
             return NameState.Unreachable;

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -35,17 +36,21 @@ internal static class LinkRemap
         if (!links.TryGetValue(inode, out uint id))
         {
             id = context.Files.NextId();
-            string path = Path.Combine(DirectoryFor(context, name), $"link_remap.{id}");
-            string seen = FileName.AsSeenBy(context, path);
+            string path = Path.Combine(DirectoryFor(context, file, name), $"link_remap.{id}");
+            string seen = FileName.AsSeenBy(context, file, path);
             Sys.LinkAt(file.Taken.Number, string.Empty, At.AT_FDCWD, seen, At.AT_EMPTY_PATH).OrThrow($"linkat({file.Resource}, {seen})");
             context.Files.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, seen));
             links.Add(inode, id);
-            context.Images.Add(ImageKind.Files, 0, new FileEntry
+            var link = new RegFileEntry
             {
-                Type = FdTypes.Reg,
-                Id = id,
-                Reg = new RegFileEntry { Id = id, Flags = 0, Pos = 0, Fown = FileOwner.Nobody(), Name = path, Mode = file.Stat.st_mode },
-            });
+                Id = id, Flags = 0, Pos = 0, Fown = FileOwner.Nobody(), Name = path, Mode = file.Stat.st_mode,
+            };
+            if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
+            {
+                link.MntId = mount;
+            }
+
+            context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = id, Reg = link });
         }
 
         context.Images.Add(
@@ -53,10 +58,10 @@ internal static class LinkRemap
     }
 
     // Where the directory of the name was removed, the nearest one above it.
-    private static string DirectoryFor(DumpContext context, string name)
+    private static string DirectoryFor(DumpContext context, OpenFile file, string name)
     {
         string directory = Path.GetDirectoryName(name) ?? "/";
-        while (directory.Length > 1 && Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, directory), out _).Errno == Errno.ENOENT)
+        while (directory.Length > 1 && Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, file, directory), out _).Errno == Errno.ENOENT)
         {
             directory = Path.GetDirectoryName(directory) ?? "/";
         }

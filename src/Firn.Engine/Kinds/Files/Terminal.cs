@@ -96,7 +96,7 @@ internal sealed partial class Terminal : FileKind
             Name = FileName.Of(context, file).Path,
             Mode = file.Stat.st_mode,
         };
-        if (context.Files.State.Get<MountView>().MountOf(file) is int mount and not -1)
+        if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
         {
             path.MntId = mount;
         }

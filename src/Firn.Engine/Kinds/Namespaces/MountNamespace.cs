@@ -29,13 +29,17 @@ internal sealed partial class MountNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.MntNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
+    /// <remarks>What can be made again is known once all namespaces of the tree have been looked at.</remarks>
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
-        MountView view = context.Files.State.Get<MountView>();
-        view.Look(context, own);
+        MountViews views = context.Files.State.Get<MountViews>();
+        MountView view = views.Look(context, own);
         view.Skip(context.Options.SkippedMounts);
         foreach (MntEntry entry in view.Entries.Where(entry => entry.Fstype == (uint)Fstype.Unsupported))
         {
@@ -49,7 +53,6 @@ internal sealed partial class MountNamespace : NamespaceKind
         }
 
         ExternalMounts external = ExternalMounts.Parse(context.Options.External);
-        List<MountEntry> here = MountInfo.Read(Sys.GetPid());
         foreach (MntEntry entry in view.Entries)
         {
             if (external.Find(entry.Mountpoint) is { } key && entry.Mountpoint != "/")
@@ -58,32 +61,56 @@ internal sealed partial class MountNamespace : NamespaceKind
             }
         }
 
+        if (views.All.Count < context.Of(Flag).Count(found => !found.IsFirns))
+        {
+            return;
+        }
+
+        List<MountEntry> here = MountInfo.Read(Sys.GetPid());
+        if (context.Namespace(Flag).IsFirns)
+        {
+            FindShared(views, here);
+        }
+
+        views.Join();
         if (external.FindsAll)
         {
-            foreach (MountNode node in MountPlan.FindUnmakeable(view.Entries))
+            List<MountNode> unmakeable = [.. views.Forest.Nodes.Where(views.Forest.IsUnmakeable)];
+            foreach (MountView its in views.All)
             {
-                FindOutside(view, node.Entry, view.Found[node.Entry.MntId], here);
+                foreach (MountNode node in unmakeable.Intersect(its.Nodes))
+                {
+                    FindOutside(its, node.Entry, its.Found[node.Entry.MntId], here);
+                }
             }
         }
 
-        view.Join();
-        Refuse(context, own, view, external);
-        RefuseGroups(context, own, view, external, here);
+        foreach (MountView its in views.All)
+        {
+            Refuse(context, views.Forest, its, external);
+            RefuseGroups(context, views.Forest, its, external, here);
+        }
     }
 
     /// <inheritdoc/>
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
-        MountView view = context.Files.State.Get<MountView>();
-        foreach (MntEntry entry in view.Entries)
+        MountViews views = context.Files.State.Get<MountViews>();
+        foreach (MntEntry entry in views.Of(own).Entries)
         {
             context.Images.Add(ImageKind.Mnts, own.Id, entry);
         }
 
+        if (views.HasDumpedContents)
+        {
+            return;
+        }
+
+        views.HasDumpedContents = true;
         List<(uint Device, Fd Mount)> contents = [];
         try
         {
-            OpenContents(own, view, contents);
+            OpenContents(views, contents);
             IdMap users = IdMap.Read(own.Member.Pid, "uid_map");
             IdMap groups = IdMap.Read(own.Member.Pid, "gid_map");
             foreach ((uint device, Fd mount) in contents)
@@ -101,34 +128,68 @@ internal sealed partial class MountNamespace : NamespaceKind
         }
     }
 
-    // What is mounted here too, at a path that leads to the same file or directory.
+    // Where the tree's root shares Firn's mounts, what other namespaces have of the same file systems is there at the restore, too.
+    private static void FindShared(MountViews views, List<MountEntry> here)
+    {
+        HashSet<(uint, uint)> devices = [.. here.Select(mount => (mount.DevMajor, mount.DevMinor))];
+        foreach (MountView view in views.All)
+        {
+            foreach (MntEntry entry in view.Entries.Where(entry => !entry.HasExtKey))
+            {
+                MountEntry mount = view.Found[entry.MntId];
+                if (devices.Contains((mount.DevMajor, mount.DevMinor)))
+                {
+                    FindOutside(view, entry, mount, here);
+                }
+            }
+        }
+    }
+
+    // What is mounted here too, at a path that leads to the same file or directory; else the same mount, if others cover it here.
     private static void FindOutside(MountView view, MntEntry entry, MountEntry mount, List<MountEntry> here)
     {
-        Sys.StatAt(At.AT_FDCWD, view.Prefix + entry.Mountpoint, out FileStat inside);
-        foreach (MountEntry candidate in here.Where(other => (other.DevMajor, other.DevMinor) == (mount.DevMajor, mount.DevMinor)))
+        FileStat inside = default;
+        bool isCovered = view.Covered.Contains(entry.MntId)
+            || Sys.StatAt(At.AT_FDCWD, view.Prefix + entry.Mountpoint, out inside).IsError;
+
+        // nsfs has no paths: what is mounted of it is a single file.
+        string root = mount.Root.StartsWith('/') ? entry.Root : mount.Root;
+        MountEntry[] candidates = [.. here.Where(other => (other.DevMajor, other.DevMinor) == (mount.DevMajor, mount.DevMinor))];
+        foreach (MountEntry candidate in candidates)
         {
-            if (PathText.Below(entry.Root, candidate.Root) is not { } rest)
+            if ((root == candidate.Root ? string.Empty : PathText.Below(root, candidate.Root)) is not { } rest)
             {
                 continue;
             }
 
             string path = rest.Length == 0 ? candidate.MountPoint : candidate.MountPoint.TrimEnd('/') + "/" + rest;
-            if (!Sys.StatAt(At.AT_FDCWD, path, out FileStat outside).IsError
-                && (outside.st_dev, outside.st_ino) == (inside.st_dev, inside.st_ino))
+            bool isThere = isCovered
+                ? MountView.IsReachable(candidate)
+                : !Sys.StatAt(At.AT_FDCWD, path, out FileStat outside).IsError
+                    && (outside.st_dev, outside.st_ino) == (inside.st_dev, inside.st_ino);
+            if (isThere)
             {
                 entry.ExtKey = ExternalMounts.FoundKey;
                 entry.Root = path;
                 return;
             }
         }
+
+        if (Array.Find(candidates, other => other.Root == mount.Root && other.MountPoint == mount.MountPoint) is { } hidden)
+        {
+            entry.ExtKey = ExternalMounts.FoundKey;
+            entry.HiddenRoot = mount.Root;
+            entry.HiddenType = mount.FileSystemType;
+            entry.Root = hidden.MountPoint;
+        }
     }
 
-    private static void Refuse(DumpContext context, DumpedNamespace own, MountView view, ExternalMounts external)
+    private static void Refuse(DumpContext context, MountForest forest, MountView view, ExternalMounts external)
     {
-        int pid = own.Member.Pid;
-        HashSet<MountNode> unmakeable = [.. view.Nodes.Where(node => MountPlan.IsUnmakeable(view.Nodes, node))];
+        int pid = view.Own.Member.Pid;
+        HashSet<MountNode> unmakeable = [.. view.Nodes.Where(forest.IsUnmakeable)];
         bool isHostsUser = context.Namespace(CloneFlags.CLONE_NEWUSER).IsFirns;
-        foreach (MountNode node in view.Nodes.Where(node => node.Parent is not null && !node.IsExternal))
+        foreach (MountNode node in view.Nodes.Where(node => node != forest.MainRoot && !node.IsExternal))
         {
             MountEntry mount = view.Found[node.Entry.MntId];
             string resource = $"mount {mount.MountPoint} ({mount.FileSystemType})";
@@ -163,7 +224,8 @@ internal sealed partial class MountNamespace : NamespaceKind
             }
         }
 
-        foreach (MountNode node in ContentMounts(view).Where(node => IsHidden(view, node) && !isHostsUser))
+        MountViews views = context.Files.State.Get<MountViews>();
+        foreach (MountNode node in ContentMounts(views).Where(node => view.Nodes.Contains(node) && IsHidden(views, node) && !isHostsUser))
         {
             context.Problems.Add(
                 "mount-covered",
@@ -176,17 +238,21 @@ internal sealed partial class MountNamespace : NamespaceKind
 
     // Groups of mounts here, and of those there: a number means the same in both.
     private static void RefuseGroups(
-        DumpContext context, DumpedNamespace own, MountView view, ExternalMounts external, List<MountEntry> here)
+        DumpContext context, MountForest forest, MountView view, ExternalMounts external, List<MountEntry> here)
     {
         HashSet<uint> outside = [.. here.Select(mount => (uint)mount.Shared).Where(id => id != 0)];
-        HashSet<uint> inside = [.. view.Entries.Select(entry => entry.SharedId).Where(id => id != 0)];
+        HashSet<uint> inside = [.. forest.Nodes.Select(node => node.Entry.SharedId).Where(id => id != 0)];
+
+        // With one that is taken from outside comes its group; another member, or slave of its master, is made of that.
+        List<MntEntry> taken = [.. forest.Nodes.Where(node => IsTaken(forest, node)).Select(node => node.Entry)];
+        outside.ExceptWith(taken.Select(entry => entry.SharedId));
+        inside.UnionWith(taken.Where(entry => entry.SharedId == 0).Select(entry => entry.MasterId));
         foreach (MountNode node in view.Nodes)
         {
             MntEntry entry = node.Entry;
-            bool isTaken = node.Parent is null || node.IsExternal;
-            if (isTaken)
+            if (IsTaken(forest, node))
             {
-                if (entry.SharedId != 0 && !outside.Contains(entry.SharedId))
+                if (entry.SharedId != 0 && !here.Exists(mount => mount.Shared == entry.SharedId))
                 {
                     entry.InternalSharing = true;
                 }
@@ -198,7 +264,7 @@ internal sealed partial class MountNamespace : NamespaceKind
             {
                 context.Problems.Add(
                     "mount-external-sharing",
-                    own.Member.Pid,
+                    view.Own.Member.Pid,
                     $"mount {entry.Mountpoint}",
                     "it shares new mounts with others outside the tree, and that can't be made again",
                     "make it private (mount --make-private), or give --enable-external-sharing: it then shares with none outside");
@@ -208,7 +274,7 @@ internal sealed partial class MountNamespace : NamespaceKind
             {
                 context.Problems.Add(
                     "mount-external-master",
-                    own.Member.Pid,
+                    view.Own.Member.Pid,
                     $"mount {entry.Mountpoint}",
                     "it gets new mounts from one outside the tree, and that can't be made again",
                     "make it private (mount --make-private), or give --enable-external-masters: it then gets none");
@@ -216,36 +282,43 @@ internal sealed partial class MountNamespace : NamespaceKind
         }
     }
 
+    private static bool IsTaken(MountForest forest, MountNode node) => node == forest.MainRoot || node.IsExternal;
+
     // One mount of the whole of each tmpfs that is saved; one that can be reached, if there is any.
-    private static IEnumerable<MountNode> ContentMounts(MountView view)
-        => view.Nodes
+    private static IEnumerable<MountNode> ContentMounts(MountViews views)
+        => views.Forest.Nodes
             .Where(node => !node.IsExternal && node.Entry.Root == "/" && node.Treatment == Treatment.Content
-                && MountPlan.IsMadeAnew(view.Nodes, node))
+                && views.Forest.IsMadeAnew(node))
             .GroupBy(node => node.Entry.RootDev)
-            .Select(group => group.OrderBy(node => IsHidden(view, node)).First());
+            .Select(group => group.OrderBy(node => IsHidden(views, node)).First());
 
     // An unbindable mount can't be copied by itself, and what is mounted on it covers its files.
-    private static bool IsHidden(MountView view, MountNode node)
-        => view.Covered.Contains(node.Entry.MntId) || (node.Children.Count > 0 && (node.Flags & MountFlags.MS_UNBINDABLE) != 0);
+    private static bool IsHidden(MountViews views, MountNode node)
+        => views.All.Any(view => view.Covered.Contains(node.Entry.MntId))
+            || (node.Children.Count > 0 && (node.Flags & MountFlags.MS_UNBINDABLE) != 0);
 
     // Where something is mounted on one, a copy of it alone, which is mounted nowhere itself.
-    private static void OpenContents(DumpedNamespace own, MountView view, List<(uint Device, Fd Mount)> contents)
+    private static void OpenContents(MountViews views, List<(uint Device, Fd Mount)> contents)
     {
         const int Copy = MountCall.OPEN_TREE_CLONE | MountCall.OPEN_TREE_CLOEXEC;
-        ILookup<bool, MountNode> wanted = ContentMounts(view).ToLookup(node => IsHidden(view, node));
-        using (own.Visit())
+        ILookup<bool, MountNode> wanted = ContentMounts(views).ToLookup(node => IsHidden(views, node));
+        foreach (MountView view in views.All)
         {
-            foreach (MountNode node in wanted[false])
+            using (view.Own.Visit())
             {
-                string path = node.Entry.Mountpoint;
-                int flags = node.Children.Count > 0 ? Copy : MountCall.OPEN_TREE_CLOEXEC;
-                contents.Add((node.Entry.RootDev, new Fd(Sys.OpenTree(At.AT_FDCWD, path, flags).OrThrow($"open_tree({path})").Int32)));
+                foreach (MountNode node in wanted[false].Intersect(view.Nodes))
+                {
+                    string path = node.Entry.Mountpoint;
+                    int flags = node.Children.Count > 0 ? Copy : MountCall.OPEN_TREE_CLOEXEC;
+                    contents.Add((node.Entry.RootDev, new Fd(Sys.OpenTree(At.AT_FDCWD, path, flags).OrThrow($"open_tree({path})").Int32)));
+                }
             }
-        }
 
-        if (wanted[true].Any())
-        {
-            contents.AddRange(CoveredMounts.Open(own, view, [.. wanted[true]]));
+            MountNode[] hidden = [.. wanted[true].Intersect(view.Nodes)];
+            if (hidden.Length > 0)
+            {
+                contents.AddRange(CoveredMounts.Open(view.Own, view, hidden));
+            }
         }
     }
 }

@@ -24,6 +24,9 @@ internal sealed class UtsNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.UtsNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>

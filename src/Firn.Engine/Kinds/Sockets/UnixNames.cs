@@ -15,7 +15,7 @@ internal sealed class UnixNames(RestoreContext context)
 {
     private const uint PermissionBits = 0xfff;
 
-    private readonly List<(string Path, string? Aside)> vanishing = [];
+    private readonly List<(int Mount, string Path, string? Aside)> vanishing = [];
 
     private readonly Stack<string> directories = [];
 
@@ -26,6 +26,9 @@ internal sealed class UnixNames(RestoreContext context)
     /// <exception cref="RestoreConflictException">The name is taken.</exception>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     public void Bind(Fd socket, UnixSkEntry message)
+        => NestedNamespaces.WithinMount(context, message.MntId, () => BindHere(socket, message));
+
+    private void BindHere(Fd socket, UnixSkEntry message)
     {
         if (message.Deleted)
         {
@@ -99,6 +102,9 @@ internal sealed class UnixNames(RestoreContext context)
     /// <summary>Binds a socket whose path shall be gone after <see cref="Unlink"/>. What stands there steps aside until then.</summary>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     public void BindForAMoment(Fd socket, UnixSkEntry message)
+        => NestedNamespaces.WithinMount(context, message.MntId, () => BindHereForAMoment(socket, message));
+
+    private void BindHereForAMoment(Fd socket, UnixSkEntry message)
     {
         string? aside = null;
         if (IsPath(message))
@@ -112,14 +118,14 @@ internal sealed class UnixNames(RestoreContext context)
             string path = FullPath(message);
             aside = $"{path}.firn-{Sys.GetPid()}-{vanishing.Count}";
             Sys.RenameAt(At.AT_FDCWD, path, At.AT_FDCWD, aside).OrThrow($"rename({path}, {aside})");
-            vanishing.Add((path, aside));
+            vanishing.Add((message.MntId, path, aside));
             context.Undo.Push(() => Sys.RenameAt(At.AT_FDCWD, aside, At.AT_FDCWD, path));
             result = TryBind(socket, message);
         }
         else if (!result.IsError && IsPath(message))
         {
             string path = FullPath(message);
-            vanishing.Add((path, null));
+            vanishing.Add((message.MntId, path, null));
             context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path));
         }
 
@@ -154,6 +160,9 @@ internal sealed class UnixNames(RestoreContext context)
     /// <summary>Does something with a socket's address, in the directory that a relative one is relative to.</summary>
     /// <exception cref="LinuxException">The directory isn't there.</exception>
     public void WithAddress(UnixSkEntry message, AddressAction action)
+        => NestedNamespaces.WithinMount(context, message.MntId, () => WithAddressHere(message, action));
+
+    private static void WithAddressHere(UnixSkEntry message, AddressAction action)
     {
         byte[] address = SocketAddress.Unix(message.Name.Span);
         if (!IsPath(message) || message.Name[0] == '/' || !message.HasNameDir)
@@ -175,20 +184,19 @@ internal sealed class UnixNames(RestoreContext context)
         }
     }
 
+    /// <summary>What tells names apart: a path is one of a mount namespace, any other name one of a network namespace.</summary>
+    public uint PlaceOf(UnixSkEntry message)
+        => IsPath(message) ? NestedNamespaces.OfMount(context, message.MntId)?.Id ?? 0 : message.NsId;
+
     /// <summary>Takes back the paths that were bound for a moment, and puts back what stood there.</summary>
     /// <exception cref="LinuxException">A path can't be unlinked or renamed.</exception>
     public void Unlink()
     {
-        foreach ((string path, string? aside) in vanishing)
+        foreach ((int mount, string path, string? aside) in vanishing)
         {
-            if (aside is null)
-            {
-                Sys.UnlinkAt(At.AT_FDCWD, path).OrThrow($"unlink({path})");
-            }
-            else
-            {
-                Sys.RenameAt(At.AT_FDCWD, aside, At.AT_FDCWD, path).OrThrow($"rename({aside}, {path})");
-            }
+            NestedNamespaces.WithinMount(context, mount, () => _ = aside is null
+                ? Sys.UnlinkAt(At.AT_FDCWD, path).OrThrow($"unlink({path})")
+                : Sys.RenameAt(At.AT_FDCWD, aside, At.AT_FDCWD, path).OrThrow($"rename({aside}, {path})"));
         }
 
         vanishing.Clear();

@@ -1,11 +1,13 @@
 using System.Globalization;
 using System.Text;
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Netlink;
+using Firn.Linux.Procfs;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 
@@ -241,6 +243,13 @@ internal sealed class UnixSocket : FileKind
         Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat({NameText(info.Name)})");
         string path = Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _) ?? string.Empty;
         string name = NameText(info.Name);
+        MountViews views = context.Files.State.Get<MountViews>();
+        int mount = -1;
+        if (views.All.Count > 0)
+        {
+            message.MntId = mount = FdInfo.Read(Sys.GetPid(), fd.Number).MountId;
+        }
+
         message.FilePerms = new FilePermsEntry { Mode = stat.st_mode, Uid = stat.st_uid, Gid = stat.st_gid };
         if (path.EndsWith(Deleted, StringComparison.Ordinal))
         {
@@ -255,12 +264,12 @@ internal sealed class UnixSocket : FileKind
             bound = $"{message.NameDir.TrimEnd('/')}/{name}";
         }
 
-        if (message.Deleted || path == bound || IsFile(context, bound, stat))
+        if (message.Deleted || path == bound || IsFile(views.PrefixFor(mount), bound, stat))
         {
             return;
         }
 
-        if (IsFile(context, path, stat))
+        if (IsFile(views.PrefixFor(mount), path, stat))
         {
             message.RenamedTo = ByteString.CopyFromUtf8(path);
             return;
@@ -273,8 +282,8 @@ internal sealed class UnixSocket : FileKind
             name);
     }
 
-    private static bool IsFile(DumpContext context, string path, FileStat stat)
-        => !Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, path), out FileStat found, At.AT_SYMLINK_NOFOLLOW).IsError
+    private static bool IsFile(string prefix, string path, FileStat stat)
+        => !Sys.StatAt(At.AT_FDCWD, prefix + path, out FileStat found, At.AT_SYMLINK_NOFOLLOW).IsError
             && found.st_ino == stat.st_ino && found.st_dev == stat.st_dev;
 
     /// <summary>The directory in which a relative name was bound, from the path that came of it.</summary>

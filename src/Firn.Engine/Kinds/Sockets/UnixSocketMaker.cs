@@ -24,9 +24,9 @@ internal sealed class UnixSocketMaker : IDisposable
     private readonly RestoreContext context;
     private readonly List<Node> nodes = [];
     private readonly Dictionary<uint, Node> byInode = [];
-    private readonly Dictionary<(SocketType Type, ByteString Name), Node> listeners = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name, uint Place), Node> listeners = [];
     private readonly Dictionary<ByteString, Node> datagrams = [];
-    private readonly Dictionary<(SocketType Type, ByteString Name), Fd> passingListeners = [];
+    private readonly Dictionary<(SocketType Type, ByteString Name, uint Place), Fd> passingListeners = [];
     private readonly List<Fd> passing = [];
     private readonly UnixNames names;
     private bool isComplete;
@@ -81,7 +81,7 @@ internal sealed class UnixSocketMaker : IDisposable
         {
             if (node.Role == Role.Listener)
             {
-                listeners.TryAdd((node.Type, node.Message.Name), node);
+                listeners.TryAdd(KeyOf(node), node);
             }
             else if (node.IsDatagram && node.Role != Role.Outside)
             {
@@ -175,6 +175,7 @@ internal sealed class UnixSocketMaker : IDisposable
     // Peer credentials are those of who calls: what Firn can lend is the user and the group, not the process.
     private Fd Open(Node node)
     {
+        using NamespaceVisit? network = NestedNamespaces.VisitNetwork(context, node.Message.NsId);
         using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
         return new Fd(
             Sys.Socket(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC).OrThrow($"socket(AF_UNIX, {node.Type}) of {node}").Int32);
@@ -223,6 +224,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private void MakePair(Node node, Node? peer)
     {
+        using NamespaceVisit? network = NestedNamespaces.VisitNetwork(context, node.Message.NsId);
         int first = -1;
         int second = -1;
         SocketType type = node.Type | SocketType.SOCK_CLOEXEC;
@@ -274,7 +276,10 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private bool HasListener(Node node) => ListenerNode(node) is not null;
 
-    private Node? ListenerNode(Node node) => listeners.GetValueOrDefault((node.Type, node.Message.Name));
+    private (SocketType Type, ByteString Name, uint Place) KeyOf(Node node)
+        => (node.Type, node.Message.Name, names.PlaceOf(node.Message));
+
+    private Node? ListenerNode(Node node) => listeners.GetValueOrDefault(KeyOf(node));
 
     private Fd ListenerFor(Node server, SkCredentialsEntry? seen)
     {
@@ -283,9 +288,9 @@ internal sealed class UnixSocketMaker : IDisposable
             return node.Fd!;
         }
 
-        if (!passingListeners.TryGetValue((server.Type, server.Message.Name), out Fd? listener))
+        if (!passingListeners.TryGetValue(KeyOf(server), out Fd? listener))
         {
-            passingListeners.Add((server.Type, server.Message.Name), listener = Open(server));
+            passingListeners.Add(KeyOf(server), listener = Open(server));
             names.BindForAMoment(listener, server.Message);
             Listen(listener, server, 1, seen);
         }

@@ -76,7 +76,7 @@ internal static class KernelObjectIds
         DumpNamespaces(context);
     }
 
-    // The tree has the namespaces of its root: each is Firn's, or one of the tree's own with the next free id.
+    // Each is Firn's, or one of the tree's own with the next free id.
     private static void DumpNamespaces(DumpContext context)
     {
         NamespaceIds firns = NamespaceIds.Read(Sys.GetPid());
@@ -96,8 +96,7 @@ internal static class KernelObjectIds
             context.Namespaces.Add(found);
             foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
             {
-                kind.SetId(task.Ids, found.Id);
-                RefuseOther(context, task, kind.Name, kind.Inode(task.Namespaces), found.Inode);
+                kind.SetId(task.Ids, IdOfOther(context, task, found, firns, ref last));
             }
         }
 
@@ -107,6 +106,39 @@ internal static class KernelObjectIds
             RefuseOther(context, task, "pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid);
             RefuseOther(context, task, "time (for its children)", its.TimeForChildren, its.Time);
         }
+    }
+
+    private static uint IdOfOther(DumpContext context, DumpedTask task, DumpedNamespace roots, NamespaceIds firns, ref uint last)
+    {
+        NamespaceKind kind = roots.Kind;
+        ulong inode = kind.Inode(task.Namespaces);
+        if (inode == roots.Inode)
+        {
+            return roots.Id;
+        }
+
+        if (!kind.CanBeNested)
+        {
+            RefuseOther(context, task, kind.Name, inode, roots.Inode);
+            return roots.Id;
+        }
+
+        if (context.Nested.Find(other => other.Kind == kind && other.Inode == inode) is not { } nested)
+        {
+            bool isFirns = inode == kind.Inode(firns);
+            nested = new DumpedNamespace
+            {
+                Kind = kind,
+                Id = isFirns ? kind.GetId(Own()) : ++last,
+                Inode = inode,
+                IsFirns = isFirns,
+                IsNested = true,
+                Member = task,
+            };
+            context.Nested.Add(nested);
+        }
+
+        return nested.Id;
     }
 
     private static void RefuseOther(DumpContext context, DumpedTask task, string name, ulong inode, ulong expected)

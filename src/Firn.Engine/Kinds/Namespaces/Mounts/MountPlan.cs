@@ -9,14 +9,18 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 /// All file systems first, then bind mounts, while nothing covers what they are of; both mounted nowhere. Then the root is mounted, over
 /// the old one, and children onto their parents, of siblings the deepest first. (Onto what Firn has opened, a task may mount nothing as
 /// long as it is mounted nowhere; fs/namespace.c, check_anonymous_mnt().) Propagation comes last: a new mount on a shared parent would
-/// appear elsewhere too, and pivot_root(2) refuses a shared root.
+/// appear elsewhere too, and pivot_root(2) refuses a shared root. Further namespaces are made one after the other, of what was made before
+/// any was; a mount's propagation can only be set in its own namespace (fs/namespace.c, do_mount_setattr()).
 /// </remarks>
 internal sealed class MountPlan
 {
     private readonly Func<MountNode, string?> outside;
     private readonly bool hasOwnCgroups;
     private readonly string rootPath;
+    private readonly MountForest forest;
     private readonly IReadOnlyList<MountNode> nodes;
+    private readonly Dictionary<MountNode, int> placeOf = [];
+    private readonly List<int> namespaces = [];
     private readonly Dictionary<MountNode, int> handles = [];
     private readonly Dictionary<uint, int> fileSystems = [];
     private readonly Dictionary<MountNode, int> taken = [];
@@ -24,13 +28,15 @@ internal sealed class MountPlan
     private readonly List<MountStep> outsiders = [];
     private readonly List<MountStep> sources = [];
     private readonly List<MountStep> assembly = [];
-    private readonly List<MountStep> propagation = [];
+    private readonly List<(int Place, MountStep Step)> propagation = [];
+    private readonly List<MountStep> orderedPropagation = [];
     private readonly List<string> missing = [];
     private int handleCount;
 
-    private MountPlan(IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups)
+    private MountPlan(MountForest forest, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups)
     {
-        nodes = MountNode.Build(entries);
+        this.forest = forest;
+        nodes = forest.Nodes;
         this.rootPath = rootPath;
         this.outside = outside;
         this.hasOwnCgroups = hasOwnCgroups;
@@ -49,7 +55,13 @@ internal sealed class MountPlan
     public IReadOnlyList<MountStep> Assembly => assembly;
 
     /// <summary>Groups.</summary>
-    public IReadOnlyList<MountStep> Propagation => propagation;
+    public IReadOnlyList<MountStep> Propagation => orderedPropagation;
+
+    /// <summary>Handles of the nested namespaces, in their order.</summary>
+    public IReadOnlyList<int> Namespaces => [.. namespaces.Skip(1)];
+
+    /// <summary>Whether the namespace that the tree's root is in is made, and not only nested ones.</summary>
+    public bool HasMain => forest.MainRoot is not null;
 
     /// <summary>A proc file system without anything mounted on it: copied before that happens.</summary>
     public int ProcHandle { get; private set; } = -1;
@@ -57,7 +69,7 @@ internal sealed class MountPlan
     /// <summary>Mount points of what is external but lies nowhere: no path is known for it.</summary>
     public IReadOnlyList<string> Missing => missing;
 
-    /// <summary>Plans the mount tree of a namespace.</summary>
+    /// <summary>Plans the mount tree of a single namespace.</summary>
     /// <param name="entries">Its mounts.</param>
     /// <param name="rootPath">Where the root lies outside.</param>
     /// <param name="outside">Where an external mount lies outside; null if that isn't known.</param>
@@ -65,48 +77,20 @@ internal sealed class MountPlan
     /// <exception cref="FormatException">The mounts are no tree, or one can't be made.</exception>
     public static MountPlan Make(
         IEnumerable<MntEntry> entries, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups = false)
+        => Make(new MountForest([MountNode.Build(entries)], true), rootPath, outside, hasOwnCgroups);
+
+    /// <summary>Plans the mount trees of all namespaces of a tree.</summary>
+    /// <param name="forest">All mounts.</param>
+    /// <param name="rootPath">Where the root lies outside.</param>
+    /// <param name="outside">Where an external mount lies outside; null if that isn't known.</param>
+    /// <param name="hasOwnCgroups">Whether the tree has a cgroup namespace of its own.</param>
+    /// <exception cref="FormatException">A mount can't be made.</exception>
+    public static MountPlan Make(MountForest forest, string rootPath, Func<MountNode, string?> outside, bool hasOwnCgroups)
     {
-        var plan = new MountPlan(entries, rootPath, outside, hasOwnCgroups);
+        var plan = new MountPlan(forest, rootPath, outside, hasOwnCgroups);
         plan.Run();
         return plan;
     }
-
-    /// <summary>The mounts that no one could make: neither external, nor of a file system that is made anew or is there anyway.</summary>
-    /// <exception cref="FormatException">The mounts are no tree.</exception>
-    public static IReadOnlyList<MountNode> FindUnmakeable(IEnumerable<MntEntry> entries)
-    {
-        IReadOnlyList<MountNode> nodes = MountNode.Build(entries);
-        return [.. nodes.Where(node => IsUnmakeable(nodes, node))];
-    }
-
-    /// <summary>Whether a mount could be made by no one.</summary>
-    public static bool IsUnmakeable(IReadOnlyList<MountNode> nodes, MountNode node)
-        => node.Parent is not null && !node.IsExternal && !IsMadeAnew(nodes, node) && Host(nodes, node) is null;
-
-    /// <summary>Whether the file system of a mount is made anew.</summary>
-    public static bool IsMadeAnew(IReadOnlyList<MountNode> nodes, MountNode node)
-    {
-        if (node.Entry.RootDev == nodes[0].Entry.RootDev)
-        {
-            return false;
-        }
-
-        // The content of a tmpfs can only be saved whole.
-        return node.Treatment switch
-        {
-            Treatment.Outside => false,
-            Treatment.Content => nodes.Any(
-                other => other.Entry.RootDev == node.Entry.RootDev && !other.IsExternal && other.Entry.Root == "/"),
-            _ => true,
-        };
-    }
-
-    // A mount from outside that holds what this one shows.
-    private static MountNode? Host(IReadOnlyList<MountNode> nodes, MountNode node)
-        => nodes.FirstOrDefault(other => other != node
-            && (other.Parent is null || (other.IsExternal && other.Entry.ExtKey != ExternalMounts.FoundKey))
-            && other.Entry.RootDev == node.Entry.RootDev
-            && PathText.Below(node.Entry.Root, other.Entry.Root) is not null);
 
     private void Run()
     {
@@ -115,7 +99,7 @@ internal sealed class MountPlan
             AddSource(node);
         }
 
-        ProcHandle = nodes.FirstOrDefault(node => node.Type == "proc" && handles.ContainsKey(node)) is { } proc
+        ProcHandle = nodes.FirstOrDefault(node => node.Type == "proc" && fileSystems.ContainsKey(node.Entry.RootDev)) is { } proc
             ? Copy(fileSystems[proc.Entry.RootDev], string.Empty)
             : NewFileSystem("proc", "proc", string.Empty, MountFlags.None, MountAttributes.None, 0);
 
@@ -124,31 +108,90 @@ internal sealed class MountPlan
         assembly.Add(new SetAttributes(ProcHandle, OfProc));
         assembly.AddRange(nodes.Select(node => new SetAttributes(handles[node], MountText.Attributes(node.Flags))));
 
-        assembly.Add(new MountRoot(handles[nodes[0]]));
-        foreach (MountNode node in nodes)
+        if (forest.MainRoot is null)
         {
+            OpenNamespace();
+        }
+
+        for (int i = 0; i < forest.Trees.Count; i++)
+        {
+            if (namespaces.Count > 0)
+            {
+                assembly.Add(new NewNamespace());
+            }
+
+            Assemble(forest.Trees[i]);
+            if (forest.Trees.Count > 1 || namespaces.Count > 0)
+            {
+                OpenNamespace();
+            }
+        }
+
+        AddPropagation();
+        OrderPropagation();
+    }
+
+    private void Assemble(IReadOnlyList<MountNode> tree)
+    {
+        assembly.Add(new MountRoot(handles[tree[0]]));
+        foreach (MountNode node in tree)
+        {
+            placeOf.Add(node, namespaces.Count);
             assembly.AddRange(node.Children.Select(child => new Attach(handles[child], handles[node], child.PlaceInParent)));
         }
 
-        assembly.Add(new EnterRoot(handles[nodes[0]]));
-        AddPropagation();
+        assembly.Add(new EnterRoot(handles[tree[0]]));
+    }
+
+    // The first is where the root is to be in the end.
+    private void OpenNamespace()
+    {
+        namespaces.Add(NewHandle());
+        assembly.Add(new OpenNamespace(namespaces[^1], ProcHandle));
+    }
+
+    private void OrderPropagation()
+    {
+        int place = namespaces.Count - 1;
+        foreach ((int wanted, MountStep step) in propagation)
+        {
+            Go(wanted);
+            orderedPropagation.Add(step);
+        }
+
+        Go(0);
+
+        void Go(int wanted)
+        {
+            if (wanted != place && namespaces.Count > 0)
+            {
+                orderedPropagation.Add(new JoinNamespace(namespaces[wanted]));
+                place = wanted;
+            }
+        }
     }
 
     private void AddSource(MountNode node)
     {
         MntEntry entry = node.Entry;
-        bool isAnew = IsMadeAnew(nodes, node);
-        string? path = node.Parent is null ? rootPath : node.IsExternal ? outside(node) : null;
+        bool isAnew = forest.IsMadeAnew(node);
+        string? path = node == forest.MainRoot ? rootPath : node.IsExternal ? outside(node) : null;
 
         // Engines name masked files, and the mounts of the container's own cgroups, as if they were the host's: they stay what they were.
         bool isMask = path == "/dev/null" && isAnew && node.Treatment == Treatment.Content;
-        bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || entry.Root != "/");
+        bool isPart = entry.Root != "/" && entry.ExtKey != ExternalMounts.FoundKey;
+        bool isOwnCgroup = node.Type is "cgroup" or "cgroup2" && (hasOwnCgroups || isPart);
         if (path is not null && !isMask && !isOwnCgroup)
         {
             // Something made of it would appear outside too, were it in a group from the start.
             int handle = NewHandle();
             bool hasGroup = entry.MasterId != 0 || (entry.SharedId != 0 && !entry.InternalSharing);
-            outsiders.Add(new TakeOutside(handle, path, hasGroup ? NewHandle() : -1, entry.Mountpoint));
+            outsiders.Add(new TakeOutside(
+                handle,
+                path,
+                hasGroup ? NewHandle() : -1,
+                entry.Mountpoint,
+                entry.HasHiddenRoot ? (entry.HiddenRoot, entry.HiddenType) : null));
             handles.Add(node, handle);
             taken.Add(node, handle);
         }
@@ -156,7 +199,7 @@ internal sealed class MountPlan
         {
             AddInside(node);
         }
-        else if (Host(nodes, node) is { } host && taken.TryGetValue(host, out int hostHandle))
+        else if (forest.Host(node) is { } host && taken.TryGetValue(host, out int hostHandle))
         {
             int handle = NewHandle();
             outsiders.Add(new CopyTree(hostHandle, PathText.Below(entry.Root, host.Entry.Root)!, handle));
@@ -222,6 +265,7 @@ internal sealed class MountPlan
     private void AddPropagation()
     {
         Dictionary<uint, int> groups = [];
+        Dictionary<uint, int> slavesOfOutside = [];
         List<MountNode> waiting = [.. nodes.Where(node => node.Entry.SharedId != 0 || node.Entry.MasterId != 0)
             .OrderBy(node => node.Entry.Root.Length)];
         HashSet<uint> inside = [.. nodes.Select(node => node.Entry.SharedId).Where(id => id != 0)];
@@ -235,20 +279,24 @@ internal sealed class MountPlan
                 throw new FormatException("peer groups are each other's masters");
             }
 
-            AddPropagation(waiting[ready], groups);
+            AddPropagation(waiting[ready], groups, slavesOfOutside);
             waiting.RemoveAt(ready);
         }
 
-        propagation.AddRange(nodes.Where(node => (node.Flags & MountFlags.MS_UNBINDABLE) != 0)
-            .Select(node => new SetPropagation(handles[node], MountFlags.MS_UNBINDABLE)));
+        foreach (MountNode node in nodes.Where(node => (node.Flags & MountFlags.MS_UNBINDABLE) != 0))
+        {
+            Propagate(node, new SetPropagation(handles[node], MountFlags.MS_UNBINDABLE));
+        }
     }
 
-    private void AddPropagation(MountNode node, Dictionary<uint, int> groups)
+    private void Propagate(MountNode node, MountStep step) => propagation.Add((placeOf[node], step));
+
+    private void AddPropagation(MountNode node, Dictionary<uint, int> groups, Dictionary<uint, int> slavesOfOutside)
     {
         MntEntry entry = node.Entry;
         if (entry.SharedId != 0 && groups.TryGetValue(entry.SharedId, out int peer))
         {
-            propagation.Add(new JoinGroup(handles[node], peer, false));
+            Propagate(node, new JoinGroup(handles[node], peer, false));
             return;
         }
 
@@ -256,26 +304,35 @@ internal sealed class MountPlan
         bool isOutside = outsiders.OfType<TakeOutside>().FirstOrDefault(step => step.Handle == handles[node]) is { Group: >= 0 };
         if (entry.MasterId != 0 && groups.TryGetValue(entry.MasterId, out int master))
         {
-            propagation.Add(new JoinGroup(handle, master, false));
-            propagation.Add(new SetPropagation(handle, MountFlags.MS_SLAVE));
+            Propagate(node, new JoinGroup(handle, master, false));
+            Propagate(node, new SetPropagation(handle, MountFlags.MS_SLAVE));
         }
         else if (isOutside)
         {
             int group = outsiders.OfType<TakeOutside>().First(step => step.Handle == handles[node]).Group;
-            propagation.Add(new JoinGroup(handle, group, true));
+            Propagate(node, new JoinGroup(handle, group, true));
             if (entry.MasterId != 0)
             {
-                propagation.Add(new SetPropagation(handle, MountFlags.MS_SLAVE));
+                Propagate(node, new SetPropagation(handle, MountFlags.MS_SLAVE));
+                if (entry.SharedId == 0)
+                {
+                    slavesOfOutside.TryAdd(entry.MasterId, handle);
+                }
             }
+        }
+        else if (slavesOfOutside.TryGetValue(entry.MasterId, out int fellow))
+        {
+            // A slave of the same master outside: to join it is to have its master.
+            Propagate(node, new JoinGroup(handle, fellow, true));
         }
 
         if (entry.SharedId != 0)
         {
-            propagation.Add(new SetPropagation(handle, MountFlags.MS_SHARED));
+            Propagate(node, new SetPropagation(handle, MountFlags.MS_SHARED));
             groups.Add(entry.SharedId, handle);
             if (handle != handles[node])
             {
-                propagation.Add(new JoinGroup(handles[node], handle, false));
+                Propagate(node, new JoinGroup(handles[node], handle, false));
             }
         }
     }

@@ -23,7 +23,9 @@ internal sealed record MakeFileSystem(
 /// <param name="Path">Where it lies.</param>
 /// <param name="Group">A handle for another copy, which stays in the group of what lies there; -1 for none.</param>
 /// <param name="MountPoint">Where it is to be mounted, for errors.</param>
-internal sealed record TakeOutside(int Handle, string Path, int Group, string MountPoint) : MountStep;
+/// <param name="Hidden">Set if it lies there under other mounts: what it shows, and the type of its file system.</param>
+internal sealed record TakeOutside(int Handle, string Path, int Group, string MountPoint, (string Root, string Type)? Hidden = null)
+    : MountStep;
 
 /// <summary>Copies a tree, or a part of it: a bind mount.</summary>
 internal sealed record CopyTree(int From, string Path, int To) : MountStep;
@@ -51,3 +53,14 @@ internal sealed record JoinGroup(int Mount, int From, bool MayFail) : MountStep;
 
 /// <summary>Changes the propagation of a mount: shared, slave of the group that it was in, unbindable.</summary>
 internal sealed record SetPropagation(int Mount, MountFlags Propagation) : MountStep;
+
+/// <summary>Leaves the namespace for a new one, which is a copy of it, and private.</summary>
+internal sealed record NewNamespace : MountStep;
+
+/// <summary>Opens the namespace that the task is in.</summary>
+/// <param name="Handle">Its handle.</param>
+/// <param name="Proc">A proc file system.</param>
+internal sealed record OpenNamespace(int Handle, int Proc) : MountStep;
+
+/// <summary>Goes to another namespace.</summary>
+internal sealed record JoinNamespace(int Namespace) : MountStep;

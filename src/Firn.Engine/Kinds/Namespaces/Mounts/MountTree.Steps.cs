@@ -64,6 +64,18 @@ internal sealed partial class MountTree
             case EnterRoot enter:
                 QueueRoot(batch, enter.Mount);
                 break;
+            case NewNamespace:
+                Queue(batch, "a mount namespace", Sysno.unshare, (long)CloneFlags.CLONE_NEWNS);
+                Queue(batch, "the old tree", Sysno.mount, 0, batch.Text("/"), 0, (uint)(MountFlags.MS_REC | MountFlags.MS_PRIVATE), 0);
+                break;
+            case OpenNamespace open:
+                const int ForReading = (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+                slots[open.Handle] = Queue(
+                    batch, "the way into a mount namespace", Sysno.openat, Handle(open.Proc), batch.Text("thread-self/ns/mnt"), ForReading);
+                break;
+            case JoinNamespace join:
+                Queue(batch, "the way into a mount namespace", Sysno.setns, Handle(join.Namespace), (int)CloneFlags.CLONE_NEWNS);
+                break;
             case JoinGroup join:
                 const int Join = MountCall.MOVE_MOUNT_SET_GROUP | MountCall.MOVE_MOUNT_F_EMPTY_PATH | MountCall.MOVE_MOUNT_T_EMPTY_PATH;
                 RemoteBuffer empty = batch.Text(string.Empty);

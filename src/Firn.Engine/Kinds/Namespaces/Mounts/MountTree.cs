@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
 using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
@@ -37,6 +38,9 @@ internal sealed partial class MountTree : IDisposable
     /// </summary>
     public Fd? Proc { get; private set; }
 
+    /// <summary>The nested namespaces, in the order of the plan. Known after the restore.</summary>
+    public List<Fd> Namespaces { get; } = [];
+
     /// <summary>Masters of terminals that had to be opened for their slaves to be mounted, by index.</summary>
     public Dictionary<int, Fd> Terminals { get; } = [];
 
@@ -55,6 +59,7 @@ internal sealed partial class MountTree : IDisposable
         var tree = new MountTree(context, plan);
         try
         {
+            tree.OpenHidden();
             foreach (MountStep step in plan.Outsiders)
             {
                 tree.Open(step);
@@ -69,13 +74,17 @@ internal sealed partial class MountTree : IDisposable
         return tree;
     }
 
-    /// <summary>Makes the tree in the namespace of a task, which must be its own.</summary>
+    /// <summary>Makes the trees: the main one in the namespace of a task, which must be its own, others in nested namespaces.</summary>
     /// <exception cref="CheckpointException">A mount can't be made.</exception>
     public void Restore(Remote root)
     {
         cgroups = new CgroupRoots(context, root.Tracee.Tid);
         RemoteBatch batch = root.Batch;
-        Queue(batch, "the old tree", Sysno.mount, 0, batch.Text("/"), 0, (uint)(MountFlags.MS_REC | MountFlags.MS_SLAVE), 0);
+        if (plan.HasMain)
+        {
+            Queue(batch, "the old tree", Sysno.mount, 0, batch.Text("/"), 0, (uint)(MountFlags.MS_REC | MountFlags.MS_SLAVE), 0);
+        }
+
         foreach (MountStep step in plan.Sources)
         {
             QueueStep(batch, step);
@@ -101,7 +110,8 @@ internal sealed partial class MountTree : IDisposable
         }
 
         Run(batch);
-        Proc = Take(task, numbers[plan.ProcHandle]);
+        Proc = plan.HasMain ? Take(task, numbers[plan.ProcHandle]) : null;
+        Namespaces.AddRange(plan.Namespaces.Select(handle => Take(task, numbers[handle])));
         foreach ((int index, Slot slot) in terminals)
         {
             Terminals.TryAdd(index, Take(task, slot.Int32));
@@ -123,11 +133,46 @@ internal sealed partial class MountTree : IDisposable
         Proc?.Dispose();
     }
 
+    // Those that lie under others outside, too.
+    private void OpenHidden()
+    {
+        TakeOutside[] hidden = [.. plan.Outsiders.OfType<TakeOutside>().Where(step => step.Hidden is not null)];
+        if (hidden.Length == 0)
+        {
+            return;
+        }
+
+        List<MountEntry> here = MountInfo.Read(Sys.GetPid());
+        List<uint> wanted = [];
+        foreach (TakeOutside step in hidden)
+        {
+            MountEntry found = here.Find(mount => mount.MountPoint == step.Path
+                    && (mount.Root, mount.FileSystemType) == step.Hidden && !MountView.IsReachable(mount))
+                ?? throw new CheckpointException(
+                    $"mount {step.Path} of the tree is one that lies under other mounts outside, and there is none here")
+                { Phase = "prepare" };
+            wanted.Add((uint)found.Id);
+        }
+
+        foreach ((TakeOutside step, (Fd own, Fd slave)) in hidden.Zip(CoveredMounts.CopyHere(here, wanted)))
+        {
+            Keep(step.Handle, own);
+            if (step.Group >= 0)
+            {
+                Keep(step.Group, slave);
+            }
+            else
+            {
+                slave.Dispose();
+            }
+        }
+    }
+
     private void Open(MountStep step)
     {
         switch (step)
         {
-            case TakeOutside take:
+            case TakeOutside { Hidden: null } take:
                 Keep(take.Handle, At.AT_FDCWD, take.Path, take, MountFlags.MS_PRIVATE);
                 if (take.Group >= 0)
                 {
@@ -159,14 +204,20 @@ internal sealed partial class MountTree : IDisposable
             { Phase = "prepare", Errno = opened.Errno };
         }
 
-        Fd tree = context.Files.MoveToRegion(new Fd(opened.Int32));
-        outside.Add(handle, tree);
-        numbers[handle] = tree.Number;
+        Fd tree = Keep(handle, new Fd(opened.Int32));
         if (propagation != MountFlags.None)
         {
             MountAttr attributes = new() { propagation = (ulong)propagation };
             Sys.MountSetAttr(tree.Number, attributes).OrThrow($"mount_setattr({path}, {propagation})");
         }
+    }
+
+    private Fd Keep(int handle, Fd opened)
+    {
+        Fd tree = context.Files.MoveToRegion(opened);
+        outside.Add(handle, tree);
+        numbers[handle] = tree.Number;
+        return tree;
     }
 
     private Slot Queue(

@@ -7,14 +7,14 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
 
-/// <summary>What Firn knows of the tree's mount namespace, if that isn't Firn's own. Of a dump's state.</summary>
+/// <summary>What Firn knows of a mount namespace of the tree that isn't Firn's own.</summary>
 /// <remarks>All of it is seen from the namespace's root, wherever the root directories of the tasks are.</remarks>
-internal sealed class MountView : IDisposable
+internal sealed class MountView(DumpedNamespace own) : IDisposable
 {
     private Fd? root;
 
-    /// <summary>Whether the tree has a mount namespace of its own.</summary>
-    public bool IsOwn => root is not null;
+    /// <summary>The namespace.</summary>
+    public DumpedNamespace Own { get; } = own;
 
     /// <summary>The mounts, in the order of CRIU's images: the latest first.</summary>
     public IReadOnlyList<MntEntry> Entries { get; private set; } = [];
@@ -28,20 +28,20 @@ internal sealed class MountView : IDisposable
     /// <summary>The types of file systems, by mount.</summary>
     public IReadOnlyDictionary<uint, MountEntry> Found { get; private set; } = new Dictionary<uint, MountEntry>();
 
-    /// <summary>What to put before a path of the namespace so that Firn finds it; empty if it is Firn's namespace too.</summary>
-    public string Prefix => root is null ? string.Empty : $"/proc/self/fd/{root.Number}";
+    /// <summary>What to put before a path of the namespace so that Firn finds it.</summary>
+    public string Prefix => $"/proc/self/fd/{root!.Number}";
 
     /// <summary>Mounts that can't be reached by their path, since others cover them.</summary>
     public HashSet<uint> Covered { get; } = [];
 
     /// <summary>Looks at the namespace. Nothing is changed.</summary>
-    public void Look(DumpContext context, DumpedNamespace own)
+    public void Look(DumpContext context)
     {
         // The roots of cgroup mounts are shown as the reader's cgroup namespace has them.
-        CloneFlags flags = own.Kind.Flag;
-        flags |= context.Namespace(CloneFlags.CLONE_NEWCGROUP).IsFirns ? 0 : CloneFlags.CLONE_NEWCGROUP;
+        CloneFlags flags = Own.Kind.Flag;
+        flags |= context.NamespaceOf(Own.Member, CloneFlags.CLONE_NEWCGROUP).IsFirns ? 0 : CloneFlags.CLONE_NEWCGROUP;
         List<MountEntry> mounts;
-        using (NamespaceVisit.Enter(own.Member.PidFd.Number, flags))
+        using (NamespaceVisit.Enter(Own.Member.PidFd.Number, flags))
         {
             root = Sys.Open("/", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
             mounts = MountInfo.ReadOwn();
@@ -52,8 +52,8 @@ internal sealed class MountView : IDisposable
         }
 
         Found = mounts.ToDictionary(mount => (uint)mount.Id);
-        IdMap users = IdMap.Read(own.Member.Pid, "uid_map");
-        IdMap groups = IdMap.Read(own.Member.Pid, "gid_map");
+        IdMap users = IdMap.Read(Own.Member.Pid, "uid_map");
+        IdMap groups = IdMap.Read(Own.Member.Pid, "gid_map");
         Entries = AllEntries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
     }
 
@@ -73,23 +73,13 @@ internal sealed class MountView : IDisposable
     /// <exception cref="FormatException">They are no tree.</exception>
     public void Join() => Nodes = MountNode.Build(Entries);
 
-    /// <summary>The mount that a file is on, for its entry; -1 where mounts aren't saved.</summary>
-    public int MountOf(OpenFile file)
-    {
-        if (!IsOwn || file.IsDescriptor)
-        {
-            return IsOwn ? file.Info.MountId : -1;
-        }
-
-        return Sys.StatxAt(At.AT_FDCWD, file.ProcPath, 0, StatxMask.STATX_MNT_ID, out Statx stat).IsError ? -1 : (int)stat.stx_mnt_id;
-    }
+    /// <summary>Whether the mount point of a mount leads to it, where the thread is.</summary>
+    public static bool IsReachable(MountEntry mount)
+        => !Sys.StatxAt(At.AT_FDCWD, mount.MountPoint, At.AT_SYMLINK_NOFOLLOW, StatxMask.STATX_MNT_ID, out Statx stat).IsError
+            && stat.stx_mnt_id == (ulong)mount.Id;
 
     /// <inheritdoc/>
     public void Dispose() => root?.Dispose();
-
-    private static bool IsReachable(MountEntry mount)
-        => !Sys.StatxAt(At.AT_FDCWD, mount.MountPoint, At.AT_SYMLINK_NOFOLLOW, StatxMask.STATX_MNT_ID, out Statx stat).IsError
-            && stat.stx_mnt_id == (ulong)mount.Id;
 
     private static MntEntry Describe(MountEntry mount, IdMap users, IdMap groups)
     {

@@ -1,0 +1,152 @@
+using Firn.Engine.Kinds;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Tracing;
+
+namespace Firn.Engine.Restoring;
+
+/// <summary>The making of namespaces of a tree that its root is not in.</summary>
+/// <remarks>
+/// The first task makes each, by unshare(2), and goes home. What is left is a descriptor: by it Firn's thread goes there to open files, and
+/// each task that isn't to be where its parent is, as soon as it is born. setns(2).
+/// </remarks>
+internal static class NestedStage
+{
+    /// <summary>Finds out which there are.</summary>
+    /// <exception cref="CheckpointException">There are some of a kind that can't be made again.</exception>
+    public static List<RestoredNamespace> Plan(LoadedImages images, List<RestoredTask> tasks)
+    {
+        List<RestoredNamespace> nested = [];
+        TaskKobjIdsEntry dumper = images.One<InventoryEntry>(ImageKind.Inventory).RootIds ?? new TaskKobjIdsEntry();
+        foreach (NamespaceKind kind in NamespaceKinds.All)
+        {
+            uint roots = kind.GetId(tasks[0].Ids);
+            foreach (RestoredTask task in tasks.Where(task => !task.IsZombie && kind.GetId(task.Ids) is not 0 and uint id && id != roots))
+            {
+                if (!kind.CanBeNested)
+                {
+                    throw new CheckpointException(
+                        $"task {task.Pid} is in another {kind.Name} namespace than the tree's root, and such trees can't be restored yet")
+                    {
+                        Phase = "prepare",
+                        Pid = task.Pid,
+                    };
+                }
+
+                uint its = kind.GetId(task.Ids);
+                if (!nested.Exists(known => known.Kind == kind && known.Id == its))
+                {
+                    nested.Add(new RestoredNamespace { Kind = kind, Id = its, IsFirns = its == kind.GetId(dumper) });
+                }
+            }
+        }
+
+        return nested;
+    }
+
+    /// <summary>What comes before the root.</summary>
+    public static void Prepare(RestoreContext context)
+    {
+        foreach (RestoredNamespace own in context.Nested)
+        {
+            if (own.IsFirns)
+            {
+                own.Entrance = Keep(context, Sys.Open($"/proc/thread-self/ns/{own.Kind.Name}", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC));
+            }
+            else
+            {
+                own.Kind.BeforeRoot(context, own);
+            }
+        }
+    }
+
+    /// <summary>Makes and fills those of a kind.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="kind">The kind. The root's own of it is there.</param>
+    /// <param name="first">The first task.</param>
+    public static void Make(RestoreContext context, NamespaceKind kind, Remote first)
+    {
+        List<RestoredNamespace> wanted = context.Nested.FindAll(own => own.Kind == kind);
+        if (wanted.Count == 0)
+        {
+            return;
+        }
+
+        context.Files.State.Get<Homes>().ByKind.Add(kind.Flag, Keep(context, NamespaceVisit.Open(first.Tracee.Tid, kind.Name)));
+        if (kind.Flag == CloneFlags.CLONE_NEWNS)
+        {
+            // Their mounts are all made together.
+            List<RestoredNamespace> made = wanted.FindAll(own => !own.IsFirns);
+            made.ForEach(own => kind.InRoot(context, own, first));
+            made.ForEach(own => own.Entrance = Keep(context, own.Entrance!));
+            return;
+        }
+
+        foreach (RestoredNamespace own in wanted.Where(own => own.Entrance is null))
+        {
+            RemoteBatch batch = first.Batch;
+            string path = $"/proc/thread-self/ns/{kind.Name}";
+            Slot home = batch.Call(Sysno.openat, At.AT_FDCWD, batch.Text(path), (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC));
+            if (own.Joined is { } joined)
+            {
+                batch.Call(Sysno.setns, joined.Number, (int)kind.Flag);
+            }
+            else
+            {
+                batch.Call(Sysno.unshare, (long)kind.Flag);
+            }
+
+            batch.Run($"a nested {kind.Name} namespace");
+            own.Entrance = Keep(context, NamespaceVisit.Open(first.Tracee.Tid, kind.Name));
+            kind.InRoot(context, own, first);
+            using (NamespaceVisit.Enter(own.Entrance, kind.Flag))
+            {
+                kind.ByController(context, own);
+            }
+
+            batch.Call(Sysno.setns, home.Int32, (int)kind.Flag);
+            batch.Call(Sysno.close, home.Int32);
+            batch.Run($"back from a nested {kind.Name} namespace");
+        }
+    }
+
+    /// <summary>Whether a task is in another namespace than its parent.</summary>
+    public static bool HasOthers(RestoreContext context, RestoredTask task)
+        => context.Nested.Count > 0 && Differing(context, task).Any();
+
+    /// <summary>Queues what takes a task that was just born from its parent's namespaces to its own.</summary>
+    public static void QueueJoining(RestoreContext context, RestoredTask task, RemoteBatch batch)
+    {
+        foreach (NamespaceKind kind in Differing(context, task))
+        {
+            Fd entrance = NestedNamespaces.Find(context, kind.Flag, kind.GetId(task.Ids))?.Entrance
+                ?? context.Files.State.Get<Homes>().ByKind[kind.Flag];
+            batch.Call(Sysno.setns, entrance.Number, (int)kind.Flag);
+        }
+    }
+
+    private static IEnumerable<NamespaceKind> Differing(RestoreContext context, RestoredTask task)
+        => task is { IsZombie: false, Parent: { IsZombie: false } parent }
+            ? context.Nested.Select(own => own.Kind).Distinct()
+                .Where(kind => kind.GetId(task.Ids) is not 0 and uint id && id != kind.GetId(parent.Ids))
+            : [];
+
+    private static Fd Keep(RestoreContext context, Fd fd)
+    {
+        Fd kept = context.Files.MoveToRegion(fd);
+        context.Files.State.Get<Homes>().Kept.Add(kept);
+        return kept;
+    }
+
+    // The root's own, to which tasks may come back.
+    private sealed class Homes : IDisposable
+    {
+        public Dictionary<CloneFlags, Fd> ByKind { get; } = [];
+
+        public List<Fd> Kept { get; } = [];
+
+        public void Dispose() => Kept.ForEach(fd => fd.Dispose());
+    }
+}
