@@ -99,7 +99,9 @@ internal static class WireShapes
     internal static readonly WireShape EventpollFileEntry = new([1, 2, 3], (3, FownEntry), (4, EventpollTfdEntry));
     internal static readonly WireShape ExtFileEntry = new([1, 5], (5, FownEntry));
     internal static readonly WireShape FdinfoEntry = new([1, 2, 3, 4]);
-    internal static readonly WireShape RegFileEntry = new([1, 2, 3, 5, 6], (5, FownEntry));
+    internal static readonly WireShape PosixQueueMessage = new([1, 2]);
+    internal static readonly WireShape PosixQueueEntry = new([1, 2, 3, 4, 5, 6], (7, PosixQueueMessage));
+    internal static readonly WireShape RegFileEntry = new([1, 2, 3, 5, 6], (5, FownEntry), (1004, PosixQueueEntry));
     internal static readonly WireShape SkOptsEntry = new([1, 2, 3, 4, 5, 6]);
     internal static readonly WireShape InetSkEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14], (13, FownEntry), (14, SkOptsEntry));
     internal static readonly WireShape NsFileEntry = new([1, 2, 3, 4]);
@@ -149,8 +151,6 @@ internal static class WireShapes
     internal static readonly WireShape IpcMsgEntry = new([1, 2, 3], (1, IpcDescEntry));
     internal static readonly WireShape IpcSemEntry = new([1, 2], (1, IpcDescEntry));
     internal static readonly WireShape IpcShmEntry = new([1, 2], (1, IpcDescEntry));
-    internal static readonly WireShape PosixQueueMessage = new([1, 2]);
-    internal static readonly WireShape PosixQueueEntry = new([1, 2, 3, 4, 5, 6], (7, PosixQueueMessage));
     internal static readonly WireShape IpcVarEntry = new([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], (1000, PosixQueueEntry));
     internal static readonly WireShape MacvlanLinkEntry = new([1]);
     internal static readonly WireShape MemfdInodeEntry = new([1, 2, 3, 4, 5, 6, 7]);

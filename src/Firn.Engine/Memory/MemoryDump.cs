@@ -72,6 +72,11 @@ internal static class MemoryDump
                     if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
                     {
                         pages.FindShared(parent);
+                        if (children[task.Parent].Count() > 1 && pages.HasManyWritten)
+                        {
+                            pages.FindShared(children[task.Parent].Where(all.ContainsKey).Select(sibling => all[sibling])
+                                .Where(sibling => sibling != pages));
+                        }
                     }
 
                     if (!WriteIfFew(pages, models))
@@ -118,7 +123,7 @@ internal static class MemoryDump
             return false;
         }
 
-        if (pages.Donor is not null && !models.TryAdd(pages.Task.Parent!, few))
+        if (pages.Donor is not null && !pages.ComesFromSibling && !models.TryAdd(pages.Task.Parent!, few))
         {
             few.LeaveOutAlike(models[pages.Task.Parent!]);
         }

@@ -47,6 +47,36 @@ internal static class SharedPages
         return shared;
     }
 
+    /// <summary>Those of some pages that are not mapped by this process alone.</summary>
+    public static List<AddressRange> FindForeign(Pagemap map, IReadOnlyList<AddressRange> ranges)
+    {
+        var foreign = new List<AddressRange>();
+        ulong[] entries = [];
+        foreach (AddressRange range in ranges)
+        {
+            for (ulong start = range.Start; start < range.End; start += (ulong)ChunkPages * Kernel.PageSize)
+            {
+                int pages = (int)Math.Min(ChunkPages, (range.End - start) / Kernel.PageSize);
+                if (entries.Length < pages)
+                {
+                    entries = new ulong[pages];
+                }
+
+                map.ReadEntries(start, entries.AsSpan(0, pages));
+                for (int i = 0; i < pages; i++)
+                {
+                    if ((entries[i] & Pagemap.Exclusive) == 0)
+                    {
+                        ulong address = start + ((ulong)i * Kernel.PageSize);
+                        PageRuns.Append(foreign, new AddressRange(address, address + Kernel.PageSize));
+                    }
+                }
+            }
+        }
+
+        return foreign;
+    }
+
     /// <summary>Adds the runs of pages whose entries name the same frame, or the same place in the swap.</summary>
     internal static void Compare(ulong address, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> second, List<AddressRange> shared)
     {

@@ -7,6 +7,9 @@ namespace Firn.Engine.Memory;
 /// <summary>The pages of one process under dump: which there are, and the file that they go to.</summary>
 internal sealed class TaskPages : IDisposable
 {
+    // As many pages as are worth to look at a sibling for.
+    private const int FewestOfSibling = 64;
+
     private readonly List<AddressRange> own = [];
 
     private readonly PagemapEntries entries;
@@ -75,7 +78,7 @@ internal sealed class TaskPages : IDisposable
             }
         }
 
-        return own.Sum(static range => (long)(range.Length >> PageMap.PageShift));
+        return Count(own);
     }
 
     /// <summary>Finds what it shares with its parent.</summary>
@@ -86,6 +89,46 @@ internal sealed class TaskPages : IDisposable
         Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
         Donor = Shared.Count > 0 ? parent : null;
     }
+
+    /// <summary>Whether so many pages are to be written that it is worth to look whether a sibling has them too.</summary>
+    public bool HasManyWritten => Count(own) - Count(Shared) >= FewestOfSibling;
+
+    /// <summary>Whether the donor is a sibling that this process comes from, over one that has ended.</summary>
+    public bool ComesFromSibling { get; private set; }
+
+    /// <summary>
+    /// Finds out whether a sibling shares pages with it that the parent has not: one from which it comes by a process that has ended, so
+    /// that it was adopted.
+    /// </summary>
+    /// <param name="siblings">Children of the same parent whose pages are known.</param>
+    public void FindShared(IEnumerable<TaskPages> siblings)
+    {
+        List<AddressRange> left = SharedPages.FindForeign(Map, Written());
+        foreach (TaskPages sibling in Count(left) < FewestOfSibling ? [] : siblings)
+        {
+            List<AddressRange> inheritable = PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(sibling.Task.Mm));
+            List<AddressRange> first = PageRuns.Intersect(PageRuns.Intersect(left, sibling.own), inheritable);
+            if (Count(first) < FewestOfSibling || Count(SharedPages.Find(Map, sibling.entries, first)) < FewestOfSibling)
+            {
+                continue;
+            }
+
+            List<AddressRange> all = SharedPages.Find(
+                Map, sibling.entries, PageRuns.Intersect(PageRuns.Intersect(own, sibling.own), inheritable));
+            if (Count(all) > Count(Shared))
+            {
+                Shared = all;
+                Donor = sibling;
+                ComesFromSibling = true;
+                Task.Mm.ForkedFrom = (uint)sibling.Task.InnerPid;
+            }
+
+            return;
+        }
+    }
+
+    private static long Count(IReadOnlyList<AddressRange> ranges)
+        => ranges.Sum(static range => (long)(range.Length >> PageMap.PageShift));
 
     /// <summary>Takes a sibling for the donor, who has everything that was shared with the parent, and more.</summary>
     /// <param name="sibling">The sibling.</param>

@@ -150,6 +150,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             (pipe.Uid, pipe.Gid) = (user(pipe.Uid), group(pipe.Gid));
         }
 
+        if (file.Reg?.UnlinkedQueue is { } queue)
+        {
+            (queue.Uid, queue.Gid) = (user(queue.Uid), group(queue.Gid));
+        }
+
         if (file.Usk?.FilePerms is { } permissions)
         {
             (permissions.Uid, permissions.Gid) = (user(permissions.Uid), group(permissions.Gid));

@@ -19,6 +19,9 @@ public sealed class Pagemap : IDisposable
     /// <summary>The bits of an entry that hold the frame; 0 for a reader without CAP_SYS_ADMIN.</summary>
     public const ulong FrameMask = (1UL << 55) - 1;
 
+    /// <summary>The bit of an entry that says that no other address space has the page.</summary>
+    public const ulong Exclusive = 1UL << 56;
+
     private const ulong Present = 1UL << 63;
     private const ulong Swapped = 1UL << 62;
     private const int VectorLength = 4096;

@@ -28,7 +28,7 @@ internal sealed partial class RegularFile
 
         if (file.PosixQueue)
         {
-            return PosixQueues.OpenFile(file);
+            return PosixQueues.OpenFile(context, file);
         }
 
         return OpenVerified(context, file);

@@ -73,6 +73,7 @@ internal sealed class NetworkNamespace : NamespaceKind
         NetworkSettings.Read(entry);
         NetworkTables.Dump(context, own, network, entry);
         NetworkDevices.Dump(context, own, network);
+        PacketFilters.Dump(context, own, entry);
         context.Images.Add(ImageKind.Netns, own.Id, entry);
     }
 
@@ -117,6 +118,7 @@ internal sealed class NetworkNamespace : NamespaceKind
             NetworkTables.RestoreAddresses(context, own, network);
             devices.SetUp(saved);
             NetworkTables.RestoreRoutes(context, own, network, entry);
+            PacketFilters.Restore(context, own, entry);
             NetworkSettings.WriteProbing(context.Log, entry, saved);
         }
         else if (!context.Images.One<InventoryEntry>(ImageKind.Inventory).LoopbackDown)
