@@ -1,5 +1,6 @@
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Sharing;
@@ -77,6 +78,8 @@ internal static class Dump
             }
         }
 
+        context.Files.State.Get<SocketTables>().Nested =
+            [.. context.Nested.Where(nested => nested.Kind.Flag == CloneFlags.CLONE_NEWNET)];
         using (VisitNetwork(context))
         {
             context.Files.Collect(context);

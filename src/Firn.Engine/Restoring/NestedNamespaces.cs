@@ -59,6 +59,7 @@ internal static class NestedNamespaces
             else
             {
                 own.Kind.BeforeRoot(context, own);
+                own.Entrance = own.Joined;
             }
         }
     }
@@ -90,15 +91,7 @@ internal static class NestedNamespaces
             RemoteBatch batch = first.Batch;
             string path = $"/proc/thread-self/ns/{kind.Name}";
             Slot home = batch.Call(Sysno.openat, At.AT_FDCWD, batch.Text(path), (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC));
-            if (own.Joined is { } joined)
-            {
-                batch.Call(Sysno.setns, joined.Number, (int)kind.Flag);
-            }
-            else
-            {
-                batch.Call(Sysno.unshare, (long)kind.Flag);
-            }
-
+            batch.Call(Sysno.unshare, (long)kind.Flag);
             batch.Run($"a nested {kind.Name} namespace");
             own.Entrance = Keep(context, NamespaceVisit.Open(first.Tracee.Tid, kind.Name));
             kind.InRoot(context, own, first);

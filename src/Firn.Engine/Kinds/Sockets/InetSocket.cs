@@ -98,7 +98,7 @@ internal sealed class InetSocket : FileKind
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
         entry.Isk.SrcAddr.Add(source.Words());

@@ -66,7 +66,7 @@ internal sealed class NetlinkFile : FileKind
             DstGroup = destination.nl_groups,
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, SocketFamily.AF_NETLINK),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
         };
         byte[] groups = new byte[MostGroupBytes];
         Sys.GetSocketOption(socket.Number, SocketLevel.SOL_NETLINK, NetlinkConstants.NETLINK_LIST_MEMBERSHIPS, groups, out int length)
