@@ -88,6 +88,8 @@ internal sealed class Invocation
 
     public List<ExternalResource> External { get; } = [];
 
+    public List<JoinedNamespace> JoinedNamespaces { get; } = [];
+
     /// <summary>Whether `-M auto` was given.</summary>
     public bool FindsMounts { get; set; }
 
@@ -173,6 +175,7 @@ internal sealed class Invocation
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
         SkipFileCheck = SkipFileCheck,
         NewPidNamespace = NewPidNamespace,
+        JoinedNamespaces = JoinedNamespaces,
         EmptyNamespaces = EmptyNamespaces,
         InheritFd = InheritFd,
         Root = Root,

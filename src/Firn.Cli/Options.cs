@@ -104,6 +104,10 @@ internal static class Options
         Switch("display-stats", '\0', Verbs.Dump | Verbs.Restore, "print the account at the end; Firn always does", null, Support.Accepted),
         Value("empty-ns", '\0', Verbs.Dump | Verbs.Restore, "NAME",
             "don't save or fill this namespace of the tree's own: `net`, the only one that can be left", EmptyNamespace),
+        Value("join-ns", 'J', Verbs.Restore, "NAME:PID|FILE",
+            "put the tree into a namespace that exists, in place of its own: net, ipc, uts, time or mnt, of PID or kept by FILE", Join),
+        Value("veth-pair", '\0', Verbs.Restore, "INSIDE=OUTSIDE[@BRIDGE]",
+            "as --external veth[INSIDE]:OUTSIDE[@BRIDGE]", MapVeth),
         Own("new-pid-namespace", '\0', Verbs.Restore,
             "restore a tree without a pid namespace of its own into a new one, so that no pid can be taken",
             (to, _) => to.NewPidNamespace = true),
@@ -163,9 +167,7 @@ internal static class Options
         NotYet("tls"), NotYet(
             "tls-cacert", ArgumentRule.Required), NotYet("tls-cacrl", ArgumentRule.Required),
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
-        NotYet(
-            "join-ns", ArgumentRule.Required, 'J'),
-        NotYet("veth-pair", ArgumentRule.Required), NotYet("exec-cmd"),
+        NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
             "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
         NotYet("unprivileged"),
@@ -310,6 +312,44 @@ internal static class Options
         => to.EmptyNamespaces |= name == "net"
             ? CloneFlags.CLONE_NEWNET
             : throw new UsageException($"`{name}` is no namespace that can be left empty: only `net` can");
+
+    // What is behind a comma is CRIU's, for a user namespace alone.
+    private static void Join(Invocation to, string text)
+    {
+        int colon = text.IndexOf(':', StringComparison.Ordinal);
+        string name = colon < 0 ? text : text[..colon];
+        if (!JoinedNamespace.Names.Contains(name))
+        {
+            throw new UsageException(name switch
+            {
+                "pid" => "a pid namespace can't be joined: its ids may be taken; hand it in by --inherit-fd",
+                "user" => "a user namespace can't be joined: within it no task may choose the pid of another",
+                "cgroup" => "a cgroup namespace can't be joined: it follows the tree's control groups (--cgroup-root)",
+                _ => $"`{text}` is not of the form NAME:PID or NAME:FILE, with the NAME of a namespace: "
+                    + string.Join(", ", JoinedNamespace.Names),
+            });
+        }
+
+        string where = text[(colon + 1)..];
+        if (colon < 0 || where.Length == 0)
+        {
+            throw new UsageException($"`{text}` names no namespace: give a PID or a FILE behind the colon");
+        }
+
+        string path = where.All(char.IsAsciiDigit) ? $"/proc/{where}/ns/{name}" : Path.GetFullPath(where);
+        to.JoinedNamespaces.Add(new JoinedNamespace(name, path));
+    }
+
+    private static void MapVeth(Invocation to, string text)
+    {
+        string[] parts = text.Split('=', 2);
+        if (parts.Length != 2 || parts[0].Length == 0 || parts[1].Length == 0)
+        {
+            throw new UsageException($"`{text}` is not of the form INSIDE=OUTSIDE[@BRIDGE]");
+        }
+
+        to.External.Add(new ExternalResource("veth", parts[0], parts[1]));
+    }
 
     private static CgroupMode CgroupModeOf(string? mode) => mode switch
     {

@@ -58,6 +58,12 @@ public sealed record RestoreOptions
     /// </summary>
     public CloneFlags EmptyNamespaces { get; init; }
 
+    /// <summary>
+    /// Namespaces that exist, which the tree is put into in place of its own of that kind, or of Firn's (`--join-ns`). What the images
+    /// hold of the tree's own is left out.
+    /// </summary>
+    public IReadOnlyList<JoinedNamespace> JoinedNamespaces { get; init; } = [];
+
     /// <summary>Seconds to wait for a pid that is still taken.</summary>
     public int TimeoutSeconds { get; init; } = 10;
 

@@ -11,6 +11,9 @@ namespace Firn.Engine.Restoring;
 /// <summary>The stage in which the root's own namespaces are made and filled, before there is any open file and any other task.</summary>
 internal static class NamespaceStage
 {
+    // NS_GET_NSTYPE (ioctl_ns(2)).
+    private const uint NamespaceType = 0xb703;
+
     // Those that Firn's thread goes into itself to fill them.
     private const CloneFlags FilledFromWithin = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS;
 
@@ -25,6 +28,12 @@ internal static class NamespaceStage
         {
             uint id = kind.GetId(root.Ids);
             bool isOwn = IsOwn(id, kind.GetId(dumper));
+            if (options.JoinedNamespaces.LastOrDefault(joined => joined.Name == kind.Name) is { } joined)
+            {
+                namespaces.Add(new RestoredNamespace { Kind = kind, Id = isOwn ? id : 0, JoinedPath = joined.Path });
+                continue;
+            }
+
             bool isAdded = !isOwn && !hasPids && options.NewPidNamespace && (kind.Flag & AddedNamespaces.Flags) != 0;
             if (isOwn || isAdded)
             {
@@ -33,7 +42,10 @@ internal static class NamespaceStage
         }
 
         // A container's clocks go on from where they stood, as with CRIU: those of a tree without a time namespace are in image 0.
-        if (hasPids && !IsOwn(root.Ids.TimeNsId, dumper.TimeNsId) && images.Entries(ImageKind.Timens).Count > 0)
+        if (hasPids
+            && !IsOwn(root.Ids.TimeNsId, dumper.TimeNsId)
+            && !namespaces.Exists(own => own.Kind.Flag == CloneFlags.CLONE_NEWTIME)
+            && images.Entries(ImageKind.Timens).Count > 0)
         {
             NamespaceKind time = NamespaceKinds.All.First(kind => kind.Flag == CloneFlags.CLONE_NEWTIME);
             namespaces.Insert(
@@ -50,6 +62,11 @@ internal static class NamespaceStage
     /// <summary>What comes before the root.</summary>
     public static void Prepare(RestoreContext context)
     {
+        foreach (RestoredNamespace own in context.Namespaces.Where(own => own.JoinedPath is not null))
+        {
+            own.Joined = context.Files.MoveToRegion(OpenJoined(own));
+        }
+
         Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
         NestedNamespaces.Prepare(context);
     }
@@ -112,7 +129,38 @@ internal static class NamespaceStage
         }
     }
 
-    private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => !own.IsAdded);
+    private static List<RestoredNamespace> Saved(RestoreContext context) => context.Namespaces.FindAll(own => own.IsFromImages);
+
+    private static Fd OpenJoined(RestoredNamespace own)
+    {
+        Fd file;
+        try
+        {
+            file = Sys.Open(own.JoinedPath!, OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+        }
+        catch (LinuxException exception)
+        {
+            throw new CheckpointException(
+                $"the {own.Kind.Name} namespace to join can't be opened: {exception.Message}; name that of a process that runs",
+                exception)
+            {
+                Phase = "prepare",
+                Errno = exception.Errno,
+            };
+        }
+
+        SysResult type = Sys.Ioctl(file.Number, NamespaceType);
+        if (type.IsError || (CloneFlags)type.Int32 != own.Kind.Flag)
+        {
+            file.Dispose();
+            throw new CheckpointException($"{own.JoinedPath}, which --join-ns names, is no {own.Kind.Name} namespace")
+            {
+                Phase = "prepare",
+            };
+        }
+
+        return file;
+    }
 
     private static CloneFlags OwnFlags(RestoreContext context)
         => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);

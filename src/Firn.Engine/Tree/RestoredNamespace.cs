@@ -21,6 +21,12 @@ internal sealed class RestoredNamespace
     /// <summary>Of a nested one, once it is there: the way into it for tasks that are born, and for Firn's thread.</summary>
     public Fd? Entrance { get; set; }
 
+    /// <summary>The file that stands for the namespace which the tree is put into in place of its own; null for none.</summary>
+    public string? JoinedPath { get; init; }
+
+    /// <summary>Whether its kind makes and fills it from what the tree had.</summary>
+    public bool IsFromImages => !IsAdded && JoinedPath is null;
+
     /// <summary>
     /// The namespace, if it exists already and is to be joined: the root inherits the descriptor, so it is open across exec. Firn closes
     /// it.

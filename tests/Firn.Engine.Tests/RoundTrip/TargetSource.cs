@@ -32,7 +32,8 @@ public sealed record TargetSource(
     /// <summary>Whether FIRN_ONLY, names with wildcards and commas between them, leaves a target in; unset, it leaves all in.</summary>
     private static bool IsWanted(string path)
         => Environment.GetEnvironmentVariable("FIRN_ONLY") is not { Length: > 0 } only
-        || only.Split(',').Any(name => FileSystemName.MatchesSimpleExpression(name, Path.GetFileNameWithoutExtension(path), ignoreCase: false));
+        || only.Split(',').Any(
+            name => FileSystemName.MatchesSimpleExpression(name, Path.GetFileNameWithoutExtension(path), ignoreCase: false));
 
     private static TargetSource Read(string path)
     {

@@ -74,7 +74,7 @@ internal sealed partial class MountNamespace
 
     // Those that are made: the root's first, if it is.
     private List<RestoredNamespace> All(RestoreContext context)
-        => [.. context.Namespaces.Concat(context.Nested).Where(own => own.Kind == this && own is { IsFirns: false, IsAdded: false })];
+        => [.. context.Namespaces.Concat(context.Nested).Where(own => own.Kind == this && own is { IsFirns: false, IsFromImages: true })];
 
     /// <summary>A proc file system of the tree's own that can be written to, if its mount namespace was restored.</summary>
     public static Fd? WritableProc(RestoreContext context) => context.Files.State.Get<Restored>().Tree?.Proc;
