@@ -22,6 +22,7 @@ internal static class FileKinds
         new EpollFile(),
         new InotifyFile(),
         new PidFdFile(),
+        new NamespaceFile(),
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),

@@ -23,13 +23,13 @@ internal static class MemoryDump
     public static void Collect(DumpContext context)
     {
         (uint major, uint minor) = SharedObjects.Device();
-        var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
+        VmaClassifier[] classifiers = [new(major, minor, savesSegments: false), new(major, minor, savesSegments: true)];
         foreach (DumpedTask task in context.Tasks)
         {
             if (!task.IsZombie)
             {
                 RefuseSharedSpace(context, task);
-                CollectTask(context, task, classifier);
+                CollectTask(context, task, classifiers[context.NamespaceOf(task, CloneFlags.CLONE_NEWIPC).IsFirns ? 0 : 1]);
             }
         }
 

@@ -102,7 +102,7 @@ internal sealed class MemoryPlan : IDisposable
         foreach ((RestoredTask task, bool inherited) in tasks)
         {
             var builder = new MemoryBuilder(
-                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, id));
+                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, task, id));
             builder.Start(inherited, Maps.Read(task.OuterPid));
             started.Add(builder);
         }

@@ -106,6 +106,8 @@ internal static class NamespaceStage
 
             NestedNamespaces.Make(context, kind, first);
         }
+
+        NestedNamespaces.Forget(context, first);
     }
 
     /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>

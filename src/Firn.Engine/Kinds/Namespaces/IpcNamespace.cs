@@ -37,6 +37,9 @@ internal sealed class IpcNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.IpcNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
@@ -88,7 +91,9 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         if (SystemVMemory.HasVanishing(context, own))
         {
-            using NamespaceVisit visit = NamespaceStage.Visit(context, root, Flag);
+            using NamespaceVisit visit = own.Entrance is { } entrance
+                ? NamespaceVisit.Enter(entrance, Flag)
+                : NamespaceStage.Visit(context, root, Flag);
             SystemVMemory.Vanish(context, own);
         }
     }

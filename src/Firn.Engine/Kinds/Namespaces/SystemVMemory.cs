@@ -44,11 +44,17 @@ internal static class SystemVMemory
     {
         foreach ((int id, Shmid64Ds segment) in All())
         {
-            context.Images.Add(
-                ImageKind.IpcnsShm,
-                own.Id,
-                new IpcShmEntry { Desc = IpcNamespace.Describe(segment.shm_perm, id), Size = segment.shm_segsz, InPagemaps = true });
+            var entry = new IpcShmEntry { Desc = IpcNamespace.Describe(segment.shm_perm, id), Size = segment.shm_segsz };
             using Attached attached = Attached.To(id, segment.shm_segsz, IpcFlags.SHM_RDONLY);
+            if (own.IsNested)
+            {
+                // Page maps go by the id alone, and that may be another's in the root's namespace.
+                context.Images.Add(ImageKind.IpcnsShm, own.Id, entry, Read(attached.File, segment.shm_segsz));
+                continue;
+            }
+
+            entry.InPagemaps = true;
+            context.Images.Add(ImageKind.IpcnsShm, own.Id, entry);
             SharedObjects.WriteContent(context, (uint)id, attached.File, (long)segment.shm_segsz);
         }
     }
@@ -59,7 +65,7 @@ internal static class SystemVMemory
     public static void Resolve(RestoreContext context, RestoredNamespace own)
     {
         Contents contents = context.Files.State.Get<Contents>();
-        contents.Sources = new PageSources(context.Images.Directory);
+        contents.Sources ??= new PageSources(context.Images.Directory);
         foreach (ImageEntry image in context.Images.Entries(ImageKind.IpcnsShm, own.Id))
         {
             var entry = (IpcShmEntry)image.Message;
@@ -72,12 +78,12 @@ internal static class SystemVMemory
             }
 
             List<SourceRun> pages = entry.InPagemaps ? contents.Sources.Resolve(ImageKind.PagemapShmem, entry.Desc.Id) : [];
-            contents.ById.Add(entry.Desc.Id, (entry, pages, image.Payload));
+            contents.ById.Add((own.Id, entry.Desc.Id), (entry, pages, image.Payload));
         }
 
         foreach (PagesSource source in contents.Sources.Files)
         {
-            source.Descriptor = Sys.Open(source.Path, OpenFlags.O_RDONLY);
+            source.Descriptor ??= Sys.Open(source.Path, OpenFlags.O_RDONLY);
         }
     }
 
@@ -85,7 +91,7 @@ internal static class SystemVMemory
     public static void Restore(RestoreContext context, RestoredNamespace own)
     {
         Contents contents = context.Files.State.Get<Contents>();
-        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in contents.ById.Values)
+        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in contents.Of(own))
         {
             IpcNamespace.ChooseNextId("shm", entry.Desc.Id);
             int flags = (int)(IpcFlags.IPC_CREAT | IpcFlags.IPC_EXCL) | (int)(entry.Desc.Mode & PermissionBits);
@@ -114,28 +120,43 @@ internal static class SystemVMemory
 
     /// <summary>The size of a segment that a mapping is of.</summary>
     /// <exception cref="ImageFormatException">The image set has no such segment, or the tree has no ipc namespace.</exception>
-    public static ulong SizeOf(RestoreContext context, uint id)
-        => context.Files.State.Get<Contents>().ById.TryGetValue(id, out (IpcShmEntry Entry, List<SourceRun>, ReadOnlyMemory<byte>) known)
+    public static ulong SizeOf(RestoreContext context, RestoredTask task, uint id)
+        => context.Files.State.Get<Contents>().ById.TryGetValue((task.Ids.IpcNsId, id), out (IpcShmEntry Entry, List<SourceRun>, ReadOnlyMemory<byte>) known)
             ? (known.Entry.Size + 0xfff) & ~0xfffUL
             : throw new ImageFormatException(
                 "ipcns-shm.img", -1, "ipc-segment", $"has no segment {id}, which a task has attached; the image set is not complete");
 
     /// <summary>Whether there are segments that go when the last task has detached them.</summary>
-    public static bool HasVanishing(RestoreContext context, RestoredNamespace own) => Vanishing(context).Any();
+    public static bool HasVanishing(RestoreContext context, RestoredNamespace own) => Vanishing(context, own).Any();
 
     /// <summary>Marks the segments that go when the last task has detached them: all have attached them by now.</summary>
     public static void Vanish(RestoreContext context, RestoredNamespace own)
     {
         var unused = default(Shmid64Ds);
-        foreach (IpcShmEntry entry in Vanishing(context))
+        foreach (IpcShmEntry entry in Vanishing(context, own))
         {
             Sys.ShmCtl((int)entry.Desc.Id, IpcCommand.IPC_RMID, ref unused).OrThrow($"shmctl({entry.Desc.Id}, IPC_RMID)");
         }
     }
 
-    private static IEnumerable<IpcShmEntry> Vanishing(RestoreContext context)
-        => context.Files.State.Get<Contents>().ById.Values.Select(known => known.Entry)
+    private static IEnumerable<IpcShmEntry> Vanishing(RestoreContext context, RestoredNamespace own)
+        => context.Files.State.Get<Contents>().Of(own).Select(known => known.Entry)
             .Where(entry => (entry.Desc.Mode & Shmid64Ds.SHM_DEST) != 0);
+
+    private static byte[] Read(Fd file, ulong size)
+    {
+        byte[] bytes = new byte[size];
+        foreach ((long start, long end) in FileContent.DataRanges(file.Number, (long)size))
+        {
+            for (long offset = start; offset < end;)
+            {
+                int count = Sys.Pread(file.Number, bytes.AsSpan((int)offset, (int)(end - offset)), offset).OrThrow("pread(segment)").Int32;
+                offset += Math.Max(count, 1);
+            }
+        }
+
+        return bytes;
+    }
 
     private static List<(int Id, Shmid64Ds Segment)> All()
     {
@@ -159,7 +180,10 @@ internal static class SystemVMemory
     {
         public PageSources? Sources { get; set; }
 
-        public Dictionary<uint, (IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload)> ById { get; } = [];
+        public Dictionary<(uint Namespace, uint Id), (IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload)> ById { get; } = [];
+
+        public IEnumerable<(IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload)> Of(RestoredNamespace own)
+            => ById.Where(row => row.Key.Namespace == own.Id).Select(row => row.Value);
 
         public void Dispose() => Sources?.Dispose();
     }

@@ -1,5 +1,6 @@
 using Firn.Engine.Checkpointing;
 using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Netlink;
