@@ -1,5 +1,4 @@
 using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;

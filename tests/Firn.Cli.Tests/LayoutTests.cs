@@ -34,6 +34,42 @@ public sealed class LayoutTests
         Assert.Equal([], projects.Where(project => !solution.Contains($"\"{project}\"", StringComparison.Ordinal)));
     }
 
+    [Fact]
+    public void No_folder_of_the_engine_leads_back_to_itself()
+    {
+        Dictionary<string, HashSet<string>> uses = [];
+        string top = Path.Combine(Programs.Top, "src/Firn.Engine");
+        foreach (string path in Sources().Where(path => path.StartsWith(top + "/", StringComparison.Ordinal)))
+        {
+            string folder = "Firn.Engine" + Path.GetDirectoryName(path)![top.Length..].Replace('/', '.');
+            uses.TryAdd(folder, []);
+            uses[folder].UnionWith(File.ReadLines(path)
+                .Where(line => line.StartsWith("using Firn.Engine.", StringComparison.Ordinal))
+                .Select(line => line["using ".Length..].TrimEnd(';')));
+        }
+
+        Assert.Equal([], uses.Keys.Where(folder => Reach(folder, []).Contains(folder)));
+
+        HashSet<string> Reach(string folder, HashSet<string> found)
+        {
+            foreach (string used in uses.GetValueOrDefault(folder) ?? [])
+            {
+                if (found.Add(used))
+                {
+                    Reach(used, found);
+                }
+            }
+
+            return found;
+        }
+    }
+
+    [Fact]
+    public void Beside_the_folders_of_kinds_stand_only_the_lists_of_them()
+        => Assert.Equal(
+            ["FileKinds.cs", "NamespaceKinds.cs", "TaskKinds.cs"],
+            Directory.GetFiles(Path.Combine(Programs.Top, "src/Firn.Engine/Kinds")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+
     private static IEnumerable<string> Sources() => Files("*.cs");
 
     private static IEnumerable<string> Files(string pattern)

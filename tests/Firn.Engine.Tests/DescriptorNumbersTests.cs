@@ -1,4 +1,4 @@
-using Firn.Engine.Sharing;
+using Firn.Engine.Restoring;
 using Xunit;
 
 namespace Firn.Engine.Tests;

@@ -1,3 +1,4 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,9 +1,10 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -59,7 +60,7 @@ internal static class Dump
         {
             Options = options,
             Log = log,
-            Files = new OpenFileTable(),
+            Files = new OpenFileTable(FileKinds.All, FileLocks.Examine, FileLocks.Dump),
             FrozenBefore = tree.Freezer?.FoundFrozen ?? [],
         };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));

@@ -1,5 +1,5 @@
+using Firn.Engine.Freezing;
 using Firn.Engine.Hooks;
-using Firn.Engine.Tree;
 
 namespace Firn.Engine.Checkpointing;
 

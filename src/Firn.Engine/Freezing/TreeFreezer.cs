@@ -1,4 +1,3 @@
-using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Cgroups;

@@ -1,6 +1,7 @@
 using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Sockets;
+using Firn.Engine.Tree;
 using Firn.Images;
 
 namespace Firn.Engine.Kinds;

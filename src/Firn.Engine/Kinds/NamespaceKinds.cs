@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Tree;
 
 namespace Firn.Engine.Kinds;
 

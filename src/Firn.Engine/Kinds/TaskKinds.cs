@@ -1,6 +1,7 @@
-using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Tree;
 
 namespace Firn.Engine.Kinds;
 

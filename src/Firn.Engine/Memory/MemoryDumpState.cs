@@ -1,6 +1,6 @@
 namespace Firn.Engine.Memory;
 
-/// <summary>What a dump knows of the memory of a tree: kept in <see cref="Sharing.OpenFileTable.State"/>.</summary>
+/// <summary>What a dump knows of the memory of a tree: kept in <see cref="Tree.OpenFileTable.State"/>.</summary>
 internal sealed class MemoryDumpState
 {
     private uint lastPagesId;

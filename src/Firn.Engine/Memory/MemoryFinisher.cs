@@ -1,4 +1,4 @@
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;

@@ -1,6 +1,3 @@
-using Firn.Engine.Kinds.Namespaces;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -20,11 +17,13 @@ internal sealed class MemoryPlan : IDisposable
     private readonly PageSources sources;
     private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
     private readonly RestoredObjects objects;
+    private readonly Func<RestoredTask, uint, ulong> segmentSize;
     private bool isAskedForLimit;
 
-    private MemoryPlan(RestoreContext context, PageSources sources)
+    private MemoryPlan(RestoreContext context, PageSources sources, Func<RestoredTask, uint, ulong> segmentSize)
     {
         this.context = context;
+        this.segmentSize = segmentSize;
         this.sources = sources;
         objects = new RestoredObjects(context, sources);
     }
@@ -33,11 +32,13 @@ internal sealed class MemoryPlan : IDisposable
     public long PagesRestored { get; private set; }
 
     /// <summary>Reads and verifies what concerns memory.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="segmentSize">Tells the size in bytes of a System V segment of the image set, by its id.</param>
     /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
     /// <exception cref="CheckpointException">It can't be restored here.</exception>
-    public static MemoryPlan Make(RestoreContext context)
+    public static MemoryPlan Make(RestoreContext context, Func<RestoredTask, uint, ulong> segmentSize)
     {
-        var plan = new MemoryPlan(context, new PageSources(context.Images.Directory));
+        var plan = new MemoryPlan(context, new PageSources(context.Images.Directory), segmentSize);
         foreach (RestoredTask task in context.Tasks)
         {
             if (!task.IsZombie)
@@ -102,7 +103,7 @@ internal sealed class MemoryPlan : IDisposable
         foreach ((RestoredTask task, bool inherited) in tasks)
         {
             var builder = new MemoryBuilder(
-                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => SystemVMemory.SizeOf(context, task, id));
+                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, id => segmentSize(task, id));
             builder.Start(inherited, Maps.Read(task.OuterPid));
             started.Add(builder);
         }

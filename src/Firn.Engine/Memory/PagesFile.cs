@@ -1,4 +1,4 @@
-using Firn.Engine.Checkpointing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

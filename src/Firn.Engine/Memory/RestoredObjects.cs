@@ -1,5 +1,4 @@
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 

@@ -1,3 +1,5 @@
+using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Linux;
@@ -110,7 +112,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
                 tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
         }
 
-        context.Cgroups!.PlaceThreads(task);
+        CgroupTree.Of(context).PlaceThreads(task);
     }
 
     /// <summary>Lets go of all tasks: the thaw.</summary>
@@ -251,13 +253,13 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
             tracees.Add(tracee);
             child.Leader.Remote = Remote.ForNewTask(
                 tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
-            context.Cgroups!.Place(child);
+            CgroupTree.Of(context).Place(child);
         }
 
         TaskStage.RunAll(
             "namespaces",
-            children.Where(child => NestedNamespaces.HasOthers(context, child)).Select(child => child.Leader),
-            thread => NestedNamespaces.QueueJoining(context, thread.Task, thread.Remote.Batch));
+            children.Where(child => NestedStage.HasOthers(context, child)).Select(child => child.Leader),
+            thread => NestedStage.QueueJoining(context, thread.Task, thread.Remote.Batch));
     }
 
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];

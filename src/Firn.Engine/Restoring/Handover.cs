@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;

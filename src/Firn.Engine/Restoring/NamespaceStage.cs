@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds;
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -68,7 +67,7 @@ internal static class NamespaceStage
         }
 
         Saved(context).ForEach(own => own.Kind.BeforeRoot(context, own));
-        NestedNamespaces.Prepare(context);
+        NestedStage.Prepare(context);
     }
 
     /// <summary>The flags by which the root's clone3(2) makes its namespaces.</summary>
@@ -89,7 +88,6 @@ internal static class NamespaceStage
             first.Batch.Run($"join the {own.Kind.Name} namespace");
         }
 
-        using Fd pidFd = OpenFirst(first);
         if (context.Namespaces.Exists(own => own.IsAdded))
         {
             AddedNamespaces.Fill(context, first);
@@ -100,25 +98,14 @@ internal static class NamespaceStage
             if (Saved(context).Find(own => own.Kind == kind) is { } own)
             {
                 own.Kind.InRoot(context, own, first);
-                using NamespaceVisit visit = NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & FilledFromWithin);
+                using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
                 own.Kind.ByController(context, own);
             }
 
-            NestedNamespaces.Make(context, kind, first);
+            NestedStage.Make(context, kind, first);
         }
 
-        NestedNamespaces.Forget(context, first);
-    }
-
-    /// <summary>Goes where the root is, as far as open files need it: what is opened, bound and made there is the tree's.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first)
-        => Visit(context, first, FilledFromWithin | CloneFlags.CLONE_NEWNS);
-
-    /// <summary>Goes into some namespaces of the root, of those that are its own.</summary>
-    public static NamespaceVisit Visit(RestoreContext context, Remote first, CloneFlags which)
-    {
-        using Fd pidFd = OpenFirst(first);
-        return NamespaceVisit.Enter(pidFd.Number, OwnFlags(context) & which);
+        NestedStage.Forget(context, first);
     }
 
     /// <summary>What comes when all tasks have their state.</summary>
@@ -163,10 +150,4 @@ internal static class NamespaceStage
 
         return file;
     }
-
-    private static CloneFlags OwnFlags(RestoreContext context)
-        => context.Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
-
-    private static Fd OpenFirst(Remote first)
-        => new(Sys.PidfdOpen(first.Tracee.Tid).OrThrow($"pidfd_open({first.Tracee.Tid})").Int32);
 }

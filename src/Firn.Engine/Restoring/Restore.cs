@@ -1,7 +1,5 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
-using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -33,7 +31,7 @@ internal static class Restore
         try
         {
             context.Hooks.Call(HookNames.PreRestore);
-            context.Cgroups = CgroupTree.Prepare(context, left);
+            CgroupTree cgroups = CgroupTree.Prepare(context, left);
             if (context.Namespaces.Count + context.Nested.Count == 0)
             {
                 clock.Run("files", () => CreateFiles(plan));
@@ -49,7 +47,7 @@ internal static class Restore
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
-            context.Cgroups.SetProperties();
+            cgroups.SetProperties();
             context.Hooks.Call(HookNames.PostRestore);
             clock.Run("resume", () => Resume.Run(context, tree));
             context.Hooks.CallForLog(HookNames.PostResume);
@@ -64,7 +62,7 @@ internal static class Restore
         }
         catch
         {
-            context.UndoWithin(tree);
+            context.UndoWithin(() => tree.First);
             tree.Fell();
             while (context.Undo.TryPop(out Action? undo))
             {
@@ -101,7 +99,7 @@ internal static class Restore
     private static void PlantRoot(RestoreContext context, GrowingTree tree)
     {
         tree.PlantRoot();
-        context.Cgroups!.PlaceRoot(context.FirstPid);
+        CgroupTree.Of(context).PlaceRoot(context.FirstPid);
         context.Hooks.RootPid = context.FirstPid;
         context.Hooks.Call(HookNames.SetupNamespaces);
     }

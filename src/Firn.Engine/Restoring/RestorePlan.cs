@@ -1,7 +1,6 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -60,7 +59,7 @@ internal sealed class RestorePlan
         CheckInventory(images);
         List<RestoredTask> tasks = ReadTree(images);
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
-        List<RestoredNamespace> nested = NestedNamespaces.Plan(images, tasks);
+        List<RestoredNamespace> nested = NestedStage.Plan(images, tasks);
         images.Ids = UserNamespace.Resolve(images, namespaces);
         var context = new RestoreContext
         {
@@ -73,7 +72,7 @@ internal sealed class RestorePlan
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
         context.Nested.AddRange(nested);
-        MemoryPlan memory = MemoryPlan.Make(context);
+        MemoryPlan memory = MemoryPlan.Make(context, (task, id) => SystemVMemory.SizeOf(context, task, id));
         int threads = tasks.Sum(task => task.Threads.Count);
         int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);
         int size = (Kernel.PageSize + (processes * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;

@@ -1,9 +1,9 @@
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Freezing;
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -56,7 +56,7 @@ internal static class Resume
 
         tree.Leave();
         context.Hooks.CallForLog(HookNames.PreResume);
-        IReadOnlyList<CgroupFreezer> frozenBefore = context.Cgroups!.FrozenAtEnd;
+        IReadOnlyList<CgroupFreezer> frozenBefore = CgroupTree.Of(context).FrozenAtEnd;
         if (!context.Options.LeaveFrozen && frozenBefore.Count == 0)
         {
             tree.Thaw();

@@ -1,6 +1,4 @@
 using Firn.Engine.Kinds;
-using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;

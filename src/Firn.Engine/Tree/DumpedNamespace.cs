@@ -1,4 +1,3 @@
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Linux;
 
 namespace Firn.Engine.Tree;

@@ -1,5 +1,6 @@
 using System.Text;
 using Firn.Engine.Kinds.Namespaces.Mounts;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;

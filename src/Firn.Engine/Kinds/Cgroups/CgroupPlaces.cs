@@ -1,5 +1,3 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -43,6 +42,9 @@ internal sealed class CgroupTree
     /// <summary>The groups that were frozen when the tree was dumped: frozen again as the last act.</summary>
     public IReadOnlyList<CgroupFreezer> FrozenAtEnd => maker.FrozenAtEnd;
 
+    /// <summary>The control groups of a restore, once they are made.</summary>
+    public static CgroupTree Of(RestoreContext context) => context.Files.State.Take<CgroupTree>();
+
     /// <summary>Makes the groups; there is no process yet.</summary>
     /// <param name="context">The restore.</param>
     /// <param name="left">The groups that Firn was put into and has left: what the image does not place goes there.</param>
@@ -50,6 +52,7 @@ internal sealed class CgroupTree
     public static CgroupTree Prepare(RestoreContext context, Dictionary<string, string> left)
     {
         var tree = new CgroupTree(context, left);
+        context.Files.State.Put(tree);
         if (tree.image is not null)
         {
             tree.MoveRoots(tree.image);

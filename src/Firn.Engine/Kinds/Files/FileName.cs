@@ -1,6 +1,5 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 

@@ -1,6 +1,3 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

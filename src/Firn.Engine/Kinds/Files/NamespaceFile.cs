@@ -1,9 +1,5 @@
 using System.Text;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,7 +1,6 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

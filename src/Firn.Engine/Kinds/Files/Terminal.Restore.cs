@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds.Namespaces;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,5 +1,3 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
@@ -9,7 +7,7 @@ namespace Firn.Engine.Kinds.Files;
 
 /// <summary>Where a process stands: working directory, root directory, umask.</summary>
 /// <remarks>
-/// The directories are entries of files.img, and are collected with the descriptors (<see cref="Sharing.OpenFileTable.Collect"/>), like the
+/// The directories are entries of files.img, and are collected with the descriptors (<see cref="OpenFileTable.Collect"/>), like the
 /// umask, which /proc/PID/status tells. Kernel: struct fs_struct; chroot(2), fchdir(2), umask(2).
 /// </remarks>
 internal sealed class WorkingDirectory : TaskKind

@@ -1,5 +1,4 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
@@ -41,7 +40,7 @@ internal sealed class CgroupNamespace : NamespaceKind
 
     /// <inheritdoc/>
     public override Action BeforeNested(RestoreContext context, RestoredNamespace own, Remote first)
-        => context.Cgroups!.PlaceForNested(first.Tracee.Tid, own);
+        => CgroupTree.Of(context).PlaceForNested(first.Tracee.Tid, own);
 
     /// <inheritdoc/>
     /// <remarks>unshare(2) takes the groups where the root sits as the roots; by clone3(2) they would be Firn's, in version 1.</remarks>
@@ -57,6 +56,6 @@ internal sealed class CgroupNamespace : NamespaceKind
 
         root.Batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWCGROUP);
         root.Batch.Run("cgroup namespace");
-        context.Cgroups!.PlaceRootWithin(root.Tracee.Tid);
+        CgroupTree.Of(context).PlaceRootWithin(root.Tracee.Tid);
     }
 }

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -93,7 +91,7 @@ internal sealed class IpcNamespace : NamespaceKind
         {
             using NamespaceVisit visit = own.Entrance is { } entrance
                 ? NamespaceVisit.Enter(entrance, Flag)
-                : NamespaceStage.Visit(context, root, Flag);
+                : context.Visit(root, Flag);
             SystemVMemory.Vanish(context, own);
         }
     }

@@ -1,5 +1,4 @@
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -34,7 +33,7 @@ internal sealed partial class MountNamespace
                 trees.Add(MountNode.Build(context.Images.All<MntEntry>(ImageKind.Mnts, its.Id)));
                 foreach (MountNode node in trees[^1].Where(_ => context.Nested.Contains(its)))
                 {
-                    restored.NamespaceOf.TryAdd(node.Entry.MntId, its);
+                    context.NestedMounts.TryAdd(node.Entry.MntId, its);
                 }
             }
 
@@ -68,10 +67,6 @@ internal sealed partial class MountNamespace
         }
     }
 
-    /// <summary>The nested namespace that a mount is in; null for a mount of the root's namespace.</summary>
-    public static RestoredNamespace? NestedOf(RestoreContext context, int mount)
-        => context.Files.State.Get<Restored>().NamespaceOf.GetValueOrDefault((uint)mount);
-
     // Those that are made: the root's first, if it is.
     private List<RestoredNamespace> All(RestoreContext context)
         => [.. context.Namespaces.Concat(context.Nested).Where(own => own.Kind == this && own is { IsFirns: false, IsFromImages: true })];
@@ -94,8 +89,6 @@ internal sealed partial class MountNamespace
 
     private sealed class Restored : IDisposable
     {
-        public Dictionary<uint, RestoredNamespace> NamespaceOf { get; } = [];
-
         public MountTree? Tree { get; set; }
 
         public void Dispose() => Tree?.Dispose();

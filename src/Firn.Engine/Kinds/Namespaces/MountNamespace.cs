@@ -1,4 +1,3 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Images;

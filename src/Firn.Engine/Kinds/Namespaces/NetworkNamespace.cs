@@ -1,6 +1,4 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Namespaces.Network;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,8 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

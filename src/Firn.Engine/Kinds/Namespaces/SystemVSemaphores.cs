@@ -1,6 +1,4 @@
 using System.Runtime.InteropServices;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

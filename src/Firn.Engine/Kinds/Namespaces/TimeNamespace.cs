@@ -1,7 +1,5 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Tasks;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,7 +1,5 @@
 using System.Runtime.InteropServices;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

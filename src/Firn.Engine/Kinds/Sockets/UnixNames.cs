@@ -1,5 +1,5 @@
 using System.Text;
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,10 +1,8 @@
 using System.Globalization;
 using System.Text;
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,5 +1,3 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;

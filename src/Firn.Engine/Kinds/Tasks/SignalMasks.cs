@@ -1,4 +1,3 @@
-using Firn.Engine.Checkpointing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Tracing;

@@ -1,6 +1,4 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

@@ -1,5 +1,3 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Sharing;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;

@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
-using Firn.Engine.Kinds.Files;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Timespec = Firn.Linux.Abi.Timespec;
+using Firn.Linux;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
 

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
-using Firn.Engine.Kinds.Files;
 using Firn.Linux.Abi;
+using Firn.Linux;
 
 namespace Firn.Engine.Kinds.Namespaces.Mounts;
 

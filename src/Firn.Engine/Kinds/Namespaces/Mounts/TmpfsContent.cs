@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text;
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 

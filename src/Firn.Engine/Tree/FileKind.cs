@@ -1,12 +1,8 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Tracing;
 
-namespace Firn.Engine.Kinds;
+namespace Firn.Engine.Tree;
 
 /// <summary>A kind of open file description: both halves of how it is saved and made again.</summary>
 internal abstract class FileKind
@@ -16,7 +12,7 @@ internal abstract class FileKind
 
     // ---- dump
 
-    /// <summary>Whether a descriptor is of this kind. Kinds are asked in the order of <see cref="FileKinds.All"/>.</summary>
+    /// <summary>Whether a descriptor is of this kind. Kinds are asked in the order of FileKinds.All.</summary>
     public abstract bool Recognizes(OpenFile file);
 
     /// <summary>

@@ -1,16 +1,18 @@
 using Firn.Engine.Hooks;
-using Firn.Engine.Kinds.Cgroups;
-using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 
-namespace Firn.Engine.Restoring;
+namespace Firn.Engine.Tree;
 
 /// <summary>What the stages of a restore share.</summary>
 internal sealed class RestoreContext
 {
+    // Where files are opened, bound and made.
+    private const CloneFlags NeededByFiles
+        = CloneFlags.CLONE_NEWNET | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNS;
+
     private readonly Stack<Action> undoWithin = new();
 
     /// <summary>What was asked for.</summary>
@@ -31,14 +33,14 @@ internal sealed class RestoreContext
     /// <summary>Namespaces that other tasks are in, and the root is not, in the order of their kinds.</summary>
     public List<RestoredNamespace> Nested { get; } = [];
 
+    /// <summary>Mounts of nested mount namespaces, by their ids in images.</summary>
+    public Dictionary<uint, RestoredNamespace> NestedMounts { get; } = [];
+
     /// <summary>The open file descriptions, as far as they exist.</summary>
     public required RestoredFiles Files { get; init; }
 
     /// <summary>Who takes part.</summary>
     public required HookCaller Hooks { get; init; }
-
-    /// <summary>The control groups, once they are made.</summary>
-    public CgroupTree? Cgroups { get; set; }
 
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }
@@ -74,7 +76,7 @@ internal sealed class RestoreContext
         Undo = undoWithin;
         try
         {
-            using NamespaceVisit visit = NamespaceStage.Visit(this, first);
+            using NamespaceVisit visit = Visit(first, NeededByFiles);
             work();
         }
         finally
@@ -83,8 +85,17 @@ internal sealed class RestoreContext
         }
     }
 
+    /// <summary>Goes into some namespaces of the root, of those that are its own.</summary>
+    public NamespaceVisit Visit(Remote first, CloneFlags which)
+    {
+        CloneFlags own = Namespaces.Aggregate((CloneFlags)0, (flags, own) => flags | own.Kind.Flag);
+        using var pidFd = new Fd(Sys.PidfdOpen(first.Tracee.Tid).OrThrow($"pidfd_open({first.Tracee.Tid})").Int32);
+        return NamespaceVisit.Enter(pidFd.Number, own & which);
+    }
+
     /// <summary>Takes back what was done <see cref="Within"/> the tree's namespaces, after a failure.</summary>
-    public void UndoWithin(GrowingTree tree)
+    /// <param name="first">The first task; asked for only if there is something to take back.</param>
+    public void UndoWithin(Func<Remote> first)
     {
         if (undoWithin.Count == 0)
         {
@@ -93,7 +104,7 @@ internal sealed class RestoreContext
 
         try
         {
-            using NamespaceVisit visit = NamespaceStage.Visit(this, tree.First);
+            using NamespaceVisit visit = Visit(first(), NeededByFiles);
             while (undoWithin.TryPop(out Action? undo))
             {
                 undo();

@@ -1,7 +1,7 @@
 using Firn.Images;
 using Firn.Linux;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <summary>
 /// The memory objects of a dump that are to be in memfd.img, by the ids there: one for each inode, however many files stand for it. Of
@@ -33,7 +33,7 @@ internal sealed class MemfdInodes
 }
 
 /// <summary>
-/// The memory objects of a restore, by their ids in memfd.img. Of <see cref="Restoring.RestoredFiles.State"/>; whoever restores memory
+/// The memory objects of a restore, by their ids in memfd.img. Of <see cref="RestoredFiles.State"/>; whoever restores memory
 /// provides them before the files are created.
 /// </summary>
 internal sealed class MemfdObjects : IDisposable

@@ -1,10 +1,8 @@
-using Firn.Engine.Sharing;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
-namespace Firn.Engine.Checkpointing;
+namespace Firn.Engine.Tree;
 
 /// <summary>What the halves of a dump share.</summary>
 internal sealed class DumpContext
@@ -21,7 +19,7 @@ internal sealed class DumpContext
     /// <summary>The messages of the image set, in memory until post-dump writes them.</summary>
     public PendingImages Images { get; } = new();
 
-    /// <summary>The inventory, in which kinds may say what belongs to the set as a whole; <see cref="TreeImages"/> does the rest.</summary>
+    /// <summary>The inventory, in which kinds may say what belongs to the set as a whole; TreeImages does the rest.</summary>
     public InventoryEntry Inventory { get; } = new();
 
     /// <summary>All processes, parents before children.</summary>
@@ -54,9 +52,8 @@ internal sealed class DumpContext
     public PhaseClock? Clock { get; set; }
 
     /// <summary>All namespaces that Firn doesn't share with the tree: of each kind the root's first.</summary>
-    public IEnumerable<DumpedNamespace> OwnNamespaces => Nested.Count == 0
-        ? Namespaces.Where(found => !found.IsFirns)
-        : Kinds.NamespaceKinds.All.SelectMany(kind => Of(kind.Flag)).Where(found => !found.IsFirns);
+    public IEnumerable<DumpedNamespace> OwnNamespaces
+        => (Nested.Count == 0 ? Namespaces : Namespaces.SelectMany(roots => Of(roots.Kind.Flag))).Where(found => !found.IsFirns);
 
     /// <summary>All namespaces of a kind: the root's, and nested ones.</summary>
     public IEnumerable<DumpedNamespace> Of(CloneFlags flag)

@@ -1,4 +1,4 @@
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Restoring;
 
 /// <summary>Which descriptor numbers a restore uses for what.</summary>
 internal static class DescriptorNumbers

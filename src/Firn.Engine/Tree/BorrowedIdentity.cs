@@ -1,10 +1,8 @@
-using Firn.Engine.Restoring;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
-namespace Firn.Engine.Kinds;
+namespace Firn.Engine.Tree;
 
 /// <summary>Lets the calling thread act under other ids for a moment: the kernel keeps the maker's ids in many objects.</summary>
 /// <remarks>

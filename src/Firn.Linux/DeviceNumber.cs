@@ -1,8 +1,8 @@
-namespace Firn.Engine.Kinds.Files;
+namespace Firn.Linux;
 
 /// <summary>Device numbers in the form of stat(2), and in that of the kernel itself.</summary>
 /// <remarks>include/linux/kdev_t.h: new_decode_dev(), MKDEV().</remarks>
-internal static class DeviceNumber
+public static class DeviceNumber
 {
     /// <summary>From st_dev to the kernel's own form: the major number shifted left by 20, and the minor one.</summary>
     public static uint Kernel(ulong device) => (Major(device) << 20) | Minor(device);

@@ -1,8 +1,8 @@
-using Firn.Engine.Restoring;
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Memory;
 
 /// <summary>Files to be mapped, opened as the mapping needs them. Of <see cref="RestoredFiles.State"/>.</summary>
 /// <remarks>

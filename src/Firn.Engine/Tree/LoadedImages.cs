@@ -1,10 +1,9 @@
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Google.Protobuf;
 
-namespace Firn.Engine.Restoring;
+namespace Firn.Engine.Tree;
 
 /// <summary>The files of an image set, each read and verified when first asked for.</summary>
 /// <remarks>By a descriptor of the directory: the thread may be in another mount namespace when it asks.</remarks>

@@ -1,7 +1,6 @@
-using Firn.Engine.Tree;
 using Firn.Images;
 
-namespace Firn.Engine.Kinds.Tasks;
+namespace Firn.Engine.Tree;
 
 /// <summary>The parts of a core that task kinds fill together: whoever comes first makes them.</summary>
 internal static class CoreMessages

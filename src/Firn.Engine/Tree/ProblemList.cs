@@ -1,4 +1,4 @@
-namespace Firn.Engine.Checkpointing;
+namespace Firn.Engine.Tree;
 
 /// <summary>What stands in the way of a dump, collected so that the user learns all of it at once.</summary>
 internal sealed class ProblemList

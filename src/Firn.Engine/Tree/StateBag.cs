@@ -1,4 +1,4 @@
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <summary>What kinds have to remember during one dump or one restore: a kind is a single object, and keeps nothing itself.</summary>
 internal sealed class StateBag : IDisposable
@@ -16,6 +16,14 @@ internal sealed class StateBag : IDisposable
 
         return (T)state;
     }
+
+    /// <summary>Keeps a state that was made elsewhere.</summary>
+    public void Put<T>(T state)
+        where T : class => states.Add(typeof(T), state);
+
+    /// <summary>A state that was <see cref="Put{T}"/>.</summary>
+    public T Take<T>()
+        where T : class => (T)states[typeof(T)];
 
     /// <inheritdoc/>
     public void Dispose()

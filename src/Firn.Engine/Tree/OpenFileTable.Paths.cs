@@ -1,11 +1,9 @@
 using System.Globalization;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <content>Files that no descriptor leads to: mapped files, executables, working directories and roots.</content>
 internal sealed partial class OpenFileTable
@@ -18,7 +16,7 @@ internal sealed partial class OpenFileTable
 
     /// <summary>
     /// Gives the id of a mapped file: one for each file, whoever maps it and how. Its entry has no position and no flags; a restore opens
-    /// it as the mapping needs (<see cref="Restoring.RestoredFiles"/>, <see cref="MappedFiles"/>).
+    /// it as the mapping needs (<see cref="RestoredFiles"/>; mappings by their plan).
     /// </summary>
     /// <param name="context">The dump.</param>
     /// <param name="task">The task.</param>

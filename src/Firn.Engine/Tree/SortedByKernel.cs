@@ -1,6 +1,6 @@
 using Firn.Linux;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <summary>A set of kernel objects in the order that kcmp(2) gives them, so that finding one takes few calls.</summary>
 /// <remarks>kcmp orders by the objects' addresses, obfuscated but fixed until the next boot: 0 equal, 1 less, 2 greater.</remarks>

@@ -1,10 +1,8 @@
-using Firn.Engine.Kinds;
-using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <summary>
 /// A file of the frozen tree that gets an entry in files.img: an open file description, or what a mapping or a link of /proc leads to.

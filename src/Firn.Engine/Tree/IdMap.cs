@@ -1,7 +1,7 @@
 using System.Globalization;
 using Firn.Linux;
 
-namespace Firn.Engine.Kinds.Namespaces.Mounts;
+namespace Firn.Engine.Tree;
 
 /// <summary>The map of a user namespace: /proc/PID/uid_map or gid_map, as Firn's own user namespace sees it. user_namespaces(7).</summary>
 internal sealed class IdMap

@@ -1,7 +1,7 @@
 using Firn.Images;
 using Google.Protobuf;
 
-namespace Firn.Engine.Checkpointing;
+namespace Firn.Engine.Tree;
 
 /// <summary>
 /// The messages of an image set under way, by file. Written at the end, so that the tree stands still no longer than it must.

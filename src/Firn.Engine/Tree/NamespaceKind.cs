@@ -1,17 +1,14 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 using Firn.Tracing;
 
-namespace Firn.Engine.Kinds.Namespaces;
+namespace Firn.Engine.Tree;
 
 /// <summary>A kind of namespace: both halves of how one of the tree's own is saved and made again. namespaces(7).</summary>
 /// <remarks>
 /// All members are called on the tracer thread. Those of the dump only for a namespace that is the tree's own; one that is Firn's, too,
-/// needs nothing. In a restore, each moment below comes for all kinds, in the order of <see cref="NamespaceKinds.All"/>, before the next
+/// needs nothing. In a restore, each moment below comes for all kinds, in the order of NamespaceKinds.All, before the next
 /// moment comes for any. Nested ones, which the root isn't in, come after the root's of their kind, and see all moments but
 /// <see cref="BeforeExec"/>: the first task of the tree is in them while they are made and filled, and then goes home. A failure anywhere
 /// kills the root and all with it, so that what lives in the namespaces needs no undo; <see cref="RestoreContext.Undo"/> is for what lives

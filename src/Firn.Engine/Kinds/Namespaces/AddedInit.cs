@@ -1,7 +1,7 @@
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
-namespace Firn.Engine.Restoring;
+namespace Firn.Engine.Kinds.Namespaces;
 
 /// <summary>The init that Firn adds to a tree which is restored into a new pid namespace, and whose root is no init itself.</summary>
 /// <remarks>

@@ -1,9 +1,8 @@
-using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 
-namespace Firn.Engine.Restoring;
+namespace Firn.Engine.Tree;
 
 /// <summary>The open file descriptions of the tree under restore, by file id.</summary>
 /// <remarks>

@@ -1,16 +1,12 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds;
-using Firn.Engine.Kinds.Files;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 using Firn.Tracing;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Tree;
 
 /// <summary>
 /// All files of a frozen tree that get an entry in files.img, each once, however many descriptors and mappings lead to it.
@@ -19,7 +15,11 @@ namespace Firn.Engine.Sharing;
 /// Two descriptors stand for one open file description if kcmp(2) says so: they share position and flags. What could be the same is
 /// found by device, inode, flags and link first, so that kcmp has little to do. proc_pid_fd(5), proc_pid_fdinfo(5).
 /// </remarks>
-internal sealed partial class OpenFileTable : IDisposable
+/// <param name="kinds">The kinds of open files.</param>
+/// <param name="examineLocks">Says what of a file's locks stands in the way, whatever its kind.</param>
+/// <param name="dumpLocks">Saves a file's locks.</param>
+internal sealed partial class OpenFileTable(
+    IReadOnlyList<FileKind> kinds, Action<DumpContext, OpenFile> examineLocks, Action<DumpContext, OpenFile> dumpLocks) : IDisposable
 {
     // The dumper's own table would have 1, by CRIU's count.
     private const uint FirstTableId = 2;
@@ -77,7 +77,7 @@ internal sealed partial class OpenFileTable : IDisposable
             try
             {
                 kind.Dump(context, file, entry);
-                FileLocks.Dump(context, file);
+                dumpLocks(context, file);
             }
             catch (LinuxException exception)
             {
@@ -213,7 +213,7 @@ internal sealed partial class OpenFileTable : IDisposable
     private void Register(OpenFile file)
     {
         file.Id = NextId();
-        file.Kind = FileKinds.All.FirstOrDefault(kind => kind.Recognizes(file));
+        file.Kind = kinds.FirstOrDefault(kind => kind.Recognizes(file));
         files.Add(file);
     }
 
@@ -225,7 +225,7 @@ internal sealed partial class OpenFileTable : IDisposable
             if (file.Kind is { } kind)
             {
                 kind.Examine(context, file);
-                FileLocks.Examine(context, file);
+                examineLocks(context, file);
             }
             else
             {

@@ -1,9 +1,10 @@
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 
-namespace Firn.Engine.Tree;
+namespace Firn.Engine.Freezing;
 
 /// <summary>A tree that stands still: every thread of every process is stopped under ptrace, and none can be missing.</summary>
 /// <remarks>Disposing it thaws the tree as it was found, whatever has happened, unless it was killed.</remarks>

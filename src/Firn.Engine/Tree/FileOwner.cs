@@ -1,12 +1,9 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Sharing;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
-namespace Firn.Engine.Kinds;
+namespace Firn.Engine.Tree;
 
 /// <summary>Who gets a signal when an open file becomes ready (F_SETOWN), and which; a part of most kinds of files.</summary>
 /// <remarks>Kernel: fs/fcntl.c, f_modown(), send_sigio(). The ids of who set the owner decide later who may be signalled.</remarks>

@@ -1,12 +1,9 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Kinds.Namespaces.Mounts;
-using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Google.Protobuf;
 using Google.Protobuf.Collections;
 
-namespace Firn.Engine.Kinds.Namespaces;
+namespace Firn.Engine.Tree;
 
 /// <summary>User and group ids in messages: images hold those of the tree's user namespace, Firn sees and sets those of its own.</summary>
 /// <param name="users">The map of users.</param>

@@ -1,4 +1,4 @@
-namespace Firn.Engine.Checkpointing;
+namespace Firn.Engine.Tree;
 
 /// <summary>Counts of a dump's pages, of 4 KiB each.</summary>
 internal sealed class PageStatistics

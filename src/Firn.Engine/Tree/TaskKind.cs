@@ -1,9 +1,6 @@
-using Firn.Engine.Checkpointing;
-using Firn.Engine.Restoring;
-using Firn.Engine.Tree;
 using Firn.Tracing;
 
-namespace Firn.Engine.Kinds;
+namespace Firn.Engine.Tree;
 
 /// <summary>A kind of state of a task or thread: both halves of how it is saved and made again.</summary>
 /// <remarks>

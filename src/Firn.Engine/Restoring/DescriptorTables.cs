@@ -1,13 +1,12 @@
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Files;
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 
-namespace Firn.Engine.Sharing;
+namespace Firn.Engine.Restoring;
 
 /// <summary>The restore of open files: Firn makes each open file description once, and the tasks put them in place by dup3(2).</summary>
 /// <remarks>
