@@ -1,4 +1,5 @@
 using Firn.Engine.Hooks;
+using Firn.Engine.Kinds.Cgroups;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
@@ -43,6 +44,7 @@ internal static class PreDump
     {
         Privilege.Demand("pre-dump");
         CheckTarget(options.Tree);
+        CgroupDirectories.Check(options);
         SysResult opened = Sys.OpenAt(
             At.AT_FDCWD, options.ImagesDirectory, OpenFlags.O_RDONLY | OpenFlags.O_DIRECTORY | OpenFlags.O_CLOEXEC, 0);
         if (opened.IsError)

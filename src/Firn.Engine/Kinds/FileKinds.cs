@@ -27,6 +27,7 @@ internal static class FileKinds
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
+        new DeviceFile(),
         new UnsupportedFile(),
     ];
 

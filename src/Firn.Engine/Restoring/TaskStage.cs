@@ -35,6 +35,7 @@ internal static class TaskStage
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
+        LateFiles.Run(context, tree.First);
     }
 
     private static void QueueThread(RestoreContext context, RestoredThread thread)

@@ -15,6 +15,9 @@ internal static class FileOwner
 
     // ---- dump
 
+    /// <summary>Whether a descriptor has an owner.</summary>
+    public static bool Exists(OpenFile file) => HasOwner(file) && Read(file).Pid != 0;
+
     /// <summary>Refuses an owner outside of the tree: at the restore, its id may be a stranger's.</summary>
     public static void Examine(DumpContext context, OpenFile file)
     {

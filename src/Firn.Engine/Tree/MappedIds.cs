@@ -136,6 +136,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             }
         }
 
+        if (file.Pipe is { HasUid: true } pipe)
+        {
+            (pipe.Uid, pipe.Gid) = (user(pipe.Uid), group(pipe.Gid));
+        }
+
         if (file.Usk?.FilePerms is { } permissions)
         {
             (permissions.Uid, permissions.Gid) = (user(permissions.Uid), group(permissions.Gid));

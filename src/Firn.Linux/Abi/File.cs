@@ -67,6 +67,8 @@ public enum FcntlCommand
     F_GETPIPE_SZ = 1032,
     F_ADD_SEALS = 1033,
     F_GET_SEALS = 1034,
+    F_GET_RW_HINT = 1035,
+    F_SET_RW_HINT = 1036,
 }
 
 /// <summary>File types and permission bits of st_mode (inode(7)).</summary>

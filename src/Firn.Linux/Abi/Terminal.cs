@@ -8,6 +8,7 @@ public static class TerminalIoctl
 {
     public const uint TCGETS = 0x5401;
     public const uint TCSETS = 0x5402;
+    public const uint TCXONC = 0x540A;
     public const uint TIOCEXCL = 0x540C;
     public const uint TIOCNXCL = 0x540D;
     public const uint TIOCSCTTY = 0x540E;
@@ -37,6 +38,8 @@ public static class TerminalIoctl
     public const uint TIOCGPTPEER = 0x5441;
     public const uint TIOCGLCKTRMIOS = 0x5456;
     public const uint TIOCSLCKTRMIOS = 0x5457;
+    public const int TCOOFF = 0;
+    public const int TCOON = 1;
 }
 
 /// <summary>Flags of struct termios2 (include/uapi/asm-generic/termbits.h).</summary>
@@ -48,7 +51,15 @@ public static class TerminalFlags
     public const uint ISIG = 1;
     public const uint ICANON = 2;
     public const uint ECHO = 8;
+    public const uint IEXTEN = 0x8000;
+    public const uint EXTPROC = 0x10000;
     public const int VEOF = 4;
+    public const int VTIME = 5;
+    public const int VMIN = 6;
+    public const int VSTART = 8;
+    public const int VSTOP = 9;
+    public const int VEOL = 11;
+    public const int VEOL2 = 16;
 }
 
 /// <summary>struct termios2 (include/uapi/asm-generic/termbits.h).</summary>

@@ -3,9 +3,10 @@ using Xunit;
 
 namespace Firn.Engine.Tests.Containers;
 
-/// <summary>What a container says that counts from 0 on: a number left out or told twice is one lost by a checkpoint.</summary>
+/// <summary>What a container says that counts: a number left out or told twice is one lost by a checkpoint.</summary>
 /// <param name="read">All that it said so far.</param>
-internal sealed class CountedLog(Func<string> read)
+/// <param name="first">The number that it begins with.</param>
+internal sealed class CountedLog(Func<string> read, int first = 0)
 {
     /// <summary>A program for a shell: counts, and says so to its output or a file.</summary>
     public static string Script(string to) => $"i=0; while true; do echo $i {to}; i=$((i+1)); sleep 0.01; done";
@@ -21,7 +22,7 @@ internal sealed class CountedLog(Func<string> read)
         int before = Length;
         PidNamespace.Until(() => Length > before + 3, $"it counts on from {before}");
         string[] lines = Lines;
-        Assert.Equal(Enumerable.Range(0, lines.Length).Select(number => $"{number}"), lines);
+        Assert.Equal(Enumerable.Range(first, lines.Length).Select(number => $"{number}"), lines);
     }
 
     /// <summary>Sees that it says nothing any more.</summary>

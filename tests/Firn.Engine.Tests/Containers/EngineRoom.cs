@@ -64,11 +64,36 @@ internal sealed class EngineRoom : IDisposable
         }
     }
 
+    /// <summary>
+    /// Makes a root file system of the programs that are installed on this machine: Debian's own /usr is to be bound to it, read-only.
+    /// </summary>
+    public static void MakeDebianRoot(string directory)
+    {
+        foreach (string name in (ReadOnlySpan<string>)["data", "dev", "etc", "proc", "run", "sys", "tmp", "usr", "var/lib", "var/log"])
+        {
+            _ = Directory.CreateDirectory(Path.Combine(directory, name));
+        }
+
+        // Programs that give up root work in these.
+        const UnixFileMode All = (UnixFileMode)0x1FF;
+        File.SetUnixFileMode(Path.Combine(directory, "data"), All);
+        File.SetUnixFileMode(Path.Combine(directory, "tmp"), All | UnixFileMode.StickyBit);
+        foreach (string name in (ReadOnlySpan<string>)["bin", "lib", "lib64", "sbin"])
+        {
+            File.CreateSymbolicLink(Path.Combine(directory, name), "usr/" + name);
+        }
+
+        foreach (string name in (ReadOnlySpan<string>)["group", "nsswitch.conf", "passwd"])
+        {
+            File.Copy("/etc/" + name, Path.Combine(directory, "etc", name));
+        }
+    }
+
     /// <summary>Runs a command of an engine to its end, with Firn as the `criu` that it finds.</summary>
     public Outcome Run(params string[] command) => Space.Run(["env", $"PATH={programs}:{SystemPath}", .. command]);
 
-    /// <summary>Starts a line of the shell, and does not wait.</summary>
-    public void Start(string line) => Space.Start(["env", $"PATH={programs}:{SystemPath}", "sh", "-c", line]);
+    /// <summary>Starts a line of the shell, and does not wait; gives its process.</summary>
+    public int Start(string line) => Space.Start(["env", $"PATH={programs}:{SystemPath}", "sh", "-c", line]);
 
     public void Dispose()
     {

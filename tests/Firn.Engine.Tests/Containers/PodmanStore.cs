@@ -3,26 +3,30 @@ using Xunit;
 
 namespace Firn.Engine.Tests.Containers;
 
-/// <summary>Podman with storage, locks and configuration of its own, and one image in it: busybox, made here.</summary>
+/// <summary>
+/// Podman with storage, locks, configuration and a network namespace of its own, as on a machine of its own, and one image: busybox.
+/// </summary>
 internal sealed class PodmanStore : IDisposable
 {
     private const string Image = "busybox-of-firn";
-
-    // A runc without CAP_SYS_RESOURCE can't set podman's own limits, which are higher.
-    private static readonly string[] Limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000"];
     private readonly string podman = Programs.Command("/usr/bin/podman");
     private readonly EngineRoom room = new();
     private readonly string configuration;
-    private readonly List<string> names = [];
+    private readonly int network;
 
-    public PodmanStore()
+    /// <summary>A machine.</summary>
+    /// <param name="twin">Another, whose image this one has, too: a container goes only to where its image is.</param>
+    public PodmanStore(PodmanStore? twin = null)
     {
         try
         {
+            // A runc without CAP_SYS_RESOURCE can't set podman's own limits, which are higher.
             configuration = Path.Combine(room.Space.Directory, "containers.conf");
             File.WriteAllText(
                 configuration,
                 $"""
+                [containers]
+                default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
                 [engine]
                 cgroup_manager = "cgroupfs"
                 events_logger = "file"
@@ -32,15 +36,19 @@ internal sealed class PodmanStore : IDisposable
                 [network]
                 network_config_dir = "{room.Space.MakeDirectory("net")}"
                 """);
-            string files = room.Space.MakeDirectory("rootfs");
-            string archive = Path.Combine(room.Space.Directory, "rootfs.tar");
-            room.MakeRootFileSystem(files);
-            Outcome outcome = room.Space.Run("tar", "-C", files, "-cf", archive, ".");
-            Assert.True(outcome.Status == 0, outcome.Error);
-            outcome = Try("import", archive, Image);
-            if (outcome.Status != 0)
+            string ready = Path.Combine(room.Space.Directory, "network");
+            network = room.Space.Start(
+                ["unshare", "--net", "sh", "-c", $"/sbin/ip link set lo up && touch {ready}; exec sleep 100000"]);
+            PidNamespace.Until(() => File.Exists(ready), "it has a network namespace");
+            if (twin is null)
             {
-                throw Programs.Skipped($"podman can't store images here: {outcome.Error}");
+                MakeImage();
+            }
+            else
+            {
+                string archive = Path.Combine(room.Space.Directory, "image.tar");
+                twin.Must("save", "-o", archive, Image);
+                Must("load", "-i", archive);
             }
         }
         catch
@@ -54,15 +62,29 @@ internal sealed class PodmanStore : IDisposable
     public PidNamespace Space => room.Space;
 
     /// <summary>Starts a container that counts to its output, with a loopback and nothing else of a network.</summary>
-    public CountedLog Start(string name, string script)
+    public CountedLog Start(string name, string script, params string[] options)
     {
-        names.Add(name);
-        Must(["run", "-d", "--name", name, "--network", "none", "--cgroup-parent", $"/{room.Name}", .. Limits, Image, "sh", "-c", script]);
+        Run(name, script, ["--network", "none", .. options]);
         return LogOf(name);
     }
 
+    /// <summary>Starts a container that runs a script.</summary>
+    public void Run(string name, string script, params string[] options)
+        => Must(["run", "-d", "--name", name, "--cgroup-parent", $"/{room.Name}", .. options, Image, "sh", "-c", script]);
+
+    /// <summary>Makes and starts a pod, and gives its whole id, by which alone this version of podman restores into it.</summary>
+    public string MakePod(string name)
+    {
+        Must("pod", "create", "--name", name, "--network", "none", "--cgroup-parent", $"/{room.Name}",
+            "--infra-image", Image, "--infra-command", "/bin/sleep 100000");
+        Must("pod", "start", name);
+        return Must("pod", "ps", "--quiet", "--no-trunc", "--filter", $"name={name}").Output.Trim();
+    }
+
     /// <summary>What a container said.</summary>
-    public CountedLog LogOf(string name) => new(() => Must("logs", name).Output);
+    /// <param name="name">The container.</param>
+    /// <param name="first">The number that its log begins with.</param>
+    public CountedLog LogOf(string name, int first = 0) => new(() => Must("logs", name).Output, first);
 
     /// <summary>`running`, `exited`, as podman sees it.</summary>
     public string StatusOf(string name) => Inspect(name, "{{.State.Status}}");
@@ -74,19 +96,35 @@ internal sealed class PodmanStore : IDisposable
     public string Checkpoint(params string[] arguments) => Must(["container", "checkpoint", .. arguments]).Output;
 
     /// <summary>`podman container restore`.</summary>
-    public void Restore(params string[] arguments) => Must(["container", "restore", .. arguments]);
-
-    /// <summary>A container that was restored under another name.</summary>
-    public void Knows(string name) => names.Add(name);
+    public string Restore(params string[] arguments) => Must(["container", "restore", .. arguments]).Output;
 
     /// <summary>Removes a container.</summary>
     public void Remove(string name) => Must("rm", "-f", "-t", "0", name);
 
-    /// <summary>Any command.</summary>
-    public Outcome Try(params string[] arguments) => room.Run([
-        "CONTAINERS_CONF=" + configuration, podman,
+    /// <summary>Runs something in a container.</summary>
+    public string Exec(string name, params string[] command) => Must(["exec", name, .. command]).Output;
+
+    /// <summary>Any command of podman.</summary>
+    public Outcome Try(params string[] arguments) => RunBeside([
+        "env", "CONTAINERS_CONF=" + configuration, podman,
         "--root", Path.Combine(room.Space.Directory, "storage"), "--runroot", Path.Combine(room.Space.Directory, "run"),
         .. arguments]);
+
+    /// <summary>Any command of podman, or the test fails.</summary>
+    public Outcome Must(params string[] arguments)
+    {
+        Outcome outcome = Try(arguments);
+        return outcome.Status == 0
+            ? outcome
+            : throw new InvalidOperationException(
+                $"podman {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Output}{outcome.Error}{Said()}");
+    }
+
+    /// <summary>Runs a program on this machine: in its network namespace.</summary>
+    public Outcome RunBeside(params string[] command) => room.Run([.. Beside, .. command]);
+
+    /// <summary>Starts a program as <see cref="RunBeside"/> does, and does not wait for its end.</summary>
+    public int StartBeside(string output, params string[] command) => room.Space.Start([.. Beside, .. command], output);
 
     /// <summary>The errors that Firn wrote down for podman, beside the images of each container.</summary>
     public string Said() => string.Join(
@@ -100,7 +138,8 @@ internal sealed class PodmanStore : IDisposable
     {
         try
         {
-            names.ForEach(name => Try("rm", "-f", "-t", "0", name));
+            _ = Try("pod", "rm", "-f", "-t", "0", "--all");
+            _ = Try("rm", "-f", "-t", "0", "--all");
         }
         finally
         {
@@ -108,12 +147,19 @@ internal sealed class PodmanStore : IDisposable
         }
     }
 
-    private Outcome Must(params string[] arguments)
+    private string[] Beside => ["nsenter", $"--net=/proc/{network}/ns/net"];
+
+    private void MakeImage()
     {
-        Outcome outcome = Try(arguments);
-        return outcome.Status == 0
-            ? outcome
-            : throw new InvalidOperationException(
-                $"podman {string.Join(' ', arguments)}: status {outcome.Status}\n{outcome.Output}{outcome.Error}{Said()}");
+        string files = room.Space.MakeDirectory("rootfs");
+        string archive = Path.Combine(room.Space.Directory, "rootfs.tar");
+        room.MakeRootFileSystem(files);
+        Outcome outcome = room.Space.Run("tar", "-C", files, "-cf", archive, ".");
+        Assert.True(outcome.Status == 0, outcome.Error);
+        outcome = Try("import", archive, Image);
+        if (outcome.Status != 0)
+        {
+            throw Programs.Skipped($"podman can't store images here: {outcome.Error}");
+        }
     }
 }

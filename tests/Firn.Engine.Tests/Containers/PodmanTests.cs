@@ -17,7 +17,7 @@ public sealed class PodmanTests
     {
         using var podman = new PodmanStore();
         CountedLog log = podman.Start(Name, Counting);
-        for (int round = 1; round <= 3; round++)
+        for (int round = 1; round <= 5; round++)
         {
             log.MustGoOn();
             podman.Checkpoint([.. options, Name]);
@@ -37,14 +37,13 @@ public sealed class PodmanTests
         using var podman = new PodmanStore();
         CountedLog log = podman.Start(Name, Counting);
         log.MustGoOn();
-        JsonNode told = JsonNode.Parse(podman.Checkpoint("--leave-running", "--print-stats", Name))!;
-        JsonNode statistics = told["container_statistics"]![0]!["criu_statistics"]!;
-        foreach (string field in (ReadOnlySpan<string>)["freezing_time", "frozen_time", "memdump_time", "pages_scanned", "pages_written"])
-        {
-            Assert.True((long)statistics[field]! > 0, $"{field}: {statistics}");
-        }
-
+        MustHaveStatistics(
+            podman.Checkpoint("--leave-running", "--print-stats", Name),
+            "freezing_time", "frozen_time", "memdump_time", "pages_scanned", "pages_written");
         Assert.Equal("running", podman.StatusOf(Name));
+        log.MustGoOn();
+        podman.Checkpoint(Name);
+        MustHaveStatistics(podman.Restore("--print-stats", Name), "forking_time", "restore_time", "pages_restored");
         log.MustGoOn();
     }
 
@@ -58,17 +57,154 @@ public sealed class PodmanTests
         string archive = Path.Combine(podman.Space.Directory, "exported.tar.gz");
         podman.Checkpoint("--export", archive, Name);
         int said = log.Length;
-        podman.Knows("other");
         podman.Restore("--import", archive, "--name", "other");
 
         // The archive has the log, too.
         podman.LogOf("other").MustGoOn();
         Assert.True(podman.LogOf("other").Length > said);
-        Assert.Equal("here\n", podman.Try("exec", "other", "cat", "/tmp/changed").Output);
+        Assert.Equal("here\n", podman.Exec("other", "cat", "/tmp/changed"));
         podman.Remove(Name);
         podman.Remove("other");
         podman.Restore("--import", archive);
         podman.LogOf(Name).MustGoOn();
+    }
+
+    [Theory]
+    [InlineData("none")]
+    [InlineData("gzip", "--ignore-volumes")]
+    [InlineData("zstd", "--ignore-rootfs")]
+    public void It_goes_on_on_another_machine(string compression, params string[] options)
+    {
+        using var podman = new PodmanStore();
+        CountedLog log = podman.Start(
+            Name,
+            "echo kept > /volume/file; echo shared > /dev/shm/file; echo here > /tmp/file; " + Counting,
+            "--volume", "/volume");
+        log.MustGoOn();
+        string archive = Path.Combine(podman.Space.Directory, "exported");
+        podman.Checkpoint(["--export", archive, "--compress", compression, .. options, Name]);
+        int said = log.Length;
+        using var other = new PodmanStore(twin: podman);
+        other.Restore(["--import", archive, "--name", "moved", .. options]);
+        other.LogOf("moved").MustGoOn();
+        Assert.True(other.LogOf("moved").Length > said);
+        string Look(string file) => other.Try("exec", "moved", "cat", file).Output;
+        Assert.Equal("shared\n", Look("/dev/shm/file"));
+        Assert.Equal(options is ["--ignore-rootfs"] ? string.Empty : "here\n", Look("/tmp/file"));
+        if (options is not ["--ignore-volumes"])
+        {
+            Assert.Equal("kept\n", Look("/volume/file"));
+        }
+
+        // And home again.
+        other.Checkpoint(["--export", archive, .. options, "moved"]);
+        podman.Remove(Name);
+        podman.Must("volume", "prune", "--force");
+        podman.Restore(["--import", archive, "--name", "back", .. options]);
+        podman.LogOf("back").MustGoOn();
+    }
+
+    [Fact]
+    public void An_image_of_a_checkpoint_is_as_good_as_a_file()
+    {
+        using var podman = new PodmanStore();
+        CountedLog log = podman.Start(Name, Counting);
+        log.MustGoOn();
+        podman.Checkpoint("--create-image", "saved", Name);
+        podman.Restore("--name", "other", "saved");
+
+        // Such an image does not have the log: it begins where the other ended.
+        podman.LogOf("other", log.Length).MustGoOn();
+    }
+
+    [Fact]
+    public void All_at_once()
+    {
+        using var podman = new PodmanStore();
+        CountedLog[] logs = [podman.Start("one", Counting), podman.Start("two", Counting)];
+        for (int round = 1; round <= 2; round++)
+        {
+            Array.ForEach(logs, log => log.MustGoOn());
+            podman.Checkpoint("--all");
+            Array.ForEach(logs, log => log.MustStandStill());
+            podman.Restore("--all");
+        }
+
+        Array.ForEach(logs, log => log.MustGoOn());
+    }
+
+    [Fact]
+    public void A_member_of_a_pod_goes_into_another_pod()
+    {
+        using var podman = new PodmanStore();
+        podman.MakePod("first");
+        string second = podman.MakePod("second");
+        podman.Run(Name, Counting, "--pod", "first");
+        podman.LogOf(Name).MustGoOn();
+        string archive = Path.Combine(podman.Space.Directory, "exported");
+        podman.Checkpoint("--export", archive, Name);
+        podman.Restore("--import", archive, "--pod", second, "--name", "moved");
+        podman.LogOf("moved").MustGoOn();
+        string infra = podman.Must("ps", "--filter", "pod=second", "--filter", "name=infra", "--format", "{{.Names}}").Output.Trim();
+        foreach (string name in (ReadOnlySpan<string>)["net", "ipc", "uts"])
+        {
+            string link = $"/proc/self/ns/{name}";
+            Assert.Equal(podman.Exec(infra, "busybox", "readlink", link), podman.Exec("moved", "busybox", "readlink", link));
+        }
+
+        // There it is one like the others.
+        podman.Checkpoint("moved");
+        podman.Restore("moved");
+        podman.LogOf("moved").MustGoOn();
+    }
+
+    [Fact]
+    public void File_locks_are_held_again_where_that_is_asked_for()
+    {
+        using var podman = new PodmanStore();
+        CountedLog log = podman.Start(
+            Name, $"exec /bin/hold /tmp/lock sh -c '{Counting}'", "--volume", $"{Programs.Target("hold_lock")}:/bin/hold:ro");
+        log.MustGoOn();
+        Outcome outcome = podman.Try("container", "checkpoint", Name);
+        Assert.NotEqual(0, outcome.Status);
+        Assert.Contains("--file-locks", podman.Said(), StringComparison.Ordinal);
+        log.MustGoOn();
+        podman.Checkpoint("--file-locks", Name);
+        podman.Restore("--file-locks", Name);
+        log.MustGoOn();
+        Assert.Equal(1, podman.Try("exec", Name, "/bin/hold", "/tmp/lock", "true").Status);
+    }
+
+    [Fact]
+    public void On_podmans_own_bridge_it_is_found_at_its_address()
+    {
+        const string Format = "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}}";
+        using var podman = new PodmanStore();
+        podman.Run("web", "echo a page > /tmp/index.html; exec busybox httpd -f -p 80 -h /tmp", "--publish", "8080:80");
+        string place = podman.Inspect("web", Format);
+        string address = place.Split(' ')[0];
+        void MustAnswer(string url)
+            => PidNamespace.Until(() => podman.RunBeside("curl", "-s", url).Output == "a page\n", $"the server answers at {url}");
+        string Look() => podman.Exec("web", "busybox", "ip", "-o", "addr") + podman.Exec("web", "busybox", "ip", "route");
+        MustAnswer($"http://{address}/");
+        string before = Look();
+        for (int round = 1; round <= 3; round++)
+        {
+            podman.Checkpoint("web");
+            podman.Restore("web");
+            Assert.Equal(place, podman.Inspect("web", Format));
+            MustAnswer($"http://{address}/");
+        }
+
+        Assert.Equal(WithoutPeers(before), WithoutPeers(Look()));
+
+        // What it can reach, and by which port it is reached from outside.
+        Assert.Equal("0\n", podman.Exec("web", "sh", "-c", "busybox ping -c 1 -W 5 10.88.0.1 > /dev/null; echo $?"));
+        MustAnswer("http://10.88.0.1:8080/");
+        string archive = Path.Combine(podman.Space.Directory, "exported");
+        podman.Checkpoint("--export", archive, "web");
+        podman.Restore("--import", archive, "--name", "moved", "--publish", "8081:80");
+        MustAnswer("http://10.88.0.1:8081/");
     }
 
     [Fact]
@@ -78,11 +214,24 @@ public sealed class PodmanTests
         CountedLog log = podman.Start(
             Name, "(nc -l -p 7 -e sleep 1000 &); (sleep 0.5; exec nc 127.0.0.1 7 < /dev/zero > /dev/null) & " + Counting);
         PidNamespace.Until(
-            () => podman.Try("exec", Name, "cat", "/proc/net/tcp").Output.Contains(" 01 ", StringComparison.Ordinal), "it is connected");
+            () => podman.Exec(Name, "cat", "/proc/net/tcp").Contains(" 01 ", StringComparison.Ordinal), "it is connected");
         Outcome outcome = podman.Try("container", "checkpoint", Name);
         Assert.NotEqual(0, outcome.Status);
         Assert.Contains("[tcp-established]", podman.Said(), StringComparison.Ordinal);
         Assert.Equal("running", podman.StatusOf(Name));
         log.MustGoOn();
+    }
+
+    // The number of the other end of a veth is another each time.
+    private static string WithoutPeers(string text)
+        => System.Text.RegularExpressions.Regex.Replace(text, "@if[0-9]+", string.Empty);
+
+    private static void MustHaveStatistics(string told, params string[] fields)
+    {
+        JsonNode statistics = JsonNode.Parse(told)!["container_statistics"]![0]!["criu_statistics"]!;
+        foreach (string field in fields)
+        {
+            Assert.True((long)statistics[field]! > 0, $"{field}: {statistics}");
+        }
     }
 }

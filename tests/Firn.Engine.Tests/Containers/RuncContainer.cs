@@ -3,7 +3,7 @@ using Firn.Engine.Tests.RoundTrip;
 
 namespace Firn.Engine.Tests.Containers;
 
-/// <summary>A container of runc, with busybox in it and all namespaces but that of users.</summary>
+/// <summary>A container of runc with all namespaces but that of users, with busybox or with Debian's programs in it.</summary>
 internal sealed class RuncContainer : IDisposable
 {
     private const string Quiet = "< /dev/null > /dev/null 2>&1";
@@ -13,10 +13,15 @@ internal sealed class RuncContainer : IDisposable
     private readonly string log;
     private int rounds;
 
-    /// <summary>Makes it, and does not start it.</summary>
+    /// <summary>Makes one with busybox in it, and does not start it.</summary>
     /// <param name="script">What its shell does.</param>
     /// <param name="change">What is different in its config.json.</param>
     public RuncContainer(string script, Action<JsonObject>? change = null)
+        : this(["sh", "-c", script], change, isDebian: false)
+    {
+    }
+
+    private RuncContainer(string[] command, Action<JsonObject>? change, bool isDebian)
     {
         room = new EngineRoom();
         try
@@ -24,18 +29,31 @@ internal sealed class RuncContainer : IDisposable
             Bundle = room.Space.MakeDirectory("bundle");
             state = room.Space.MakeDirectory("state");
             log = Path.Combine(room.Space.Directory, "runc.log");
-            room.MakeRootFileSystem(RootFileSystem);
+            if (isDebian)
+            {
+                EngineRoom.MakeDebianRoot(RootFileSystem);
+            }
+            else
+            {
+                room.MakeRootFileSystem(RootFileSystem);
+            }
+
             Must(Runc("spec", "--bundle", Bundle));
             string file = Path.Combine(Bundle, "config.json");
             JsonObject config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
             config["root"]!["readonly"] = false;
             config["process"]!["terminal"] = false;
-            config["process"]!["args"] = new JsonArray("sh", "-c", script);
+            config["process"]!["args"] = Array(command);
             config["linux"]!["cgroupsPath"] = $"/{room.Name}";
             JsonArray namespaces = config["linux"]!["namespaces"]!.AsArray();
             if (!namespaces.Any(entry => (string?)entry!["type"] == "cgroup"))
             {
                 namespaces.Add((JsonNode)new JsonObject { ["type"] = "cgroup" });
+            }
+
+            if (isDebian)
+            {
+                MakeDebian(config);
             }
 
             change?.Invoke(config);
@@ -50,6 +68,9 @@ internal sealed class RuncContainer : IDisposable
 
     /// <summary>Where all of it runs.</summary>
     public PidNamespace Space => room.Space;
+
+    /// <summary>Its name, and that of its cgroup.</summary>
+    public string Name => room.Name;
 
     /// <summary>Its directory, with config.json and the root file system.</summary>
     public string Bundle { get; }
@@ -77,11 +98,31 @@ internal sealed class RuncContainer : IDisposable
         }
     }
 
+    /// <summary>Its first process, as seen from where runc runs.</summary>
+    public int InitPid => (int)JsonNode.Parse(Must(Runc("state", room.Name)).Output)!["pid"]!;
+
     /// <summary>The groups that are there under its name.</summary>
     public IReadOnlyList<string> Groups => room.Groups;
 
     /// <summary>The images of the last checkpoint.</summary>
     public string Images { get; private set; } = string.Empty;
+
+    /// <summary>Makes one with the programs of this machine in it, and does not start it.</summary>
+    /// <param name="command">What runs in it.</param>
+    /// <param name="change">What is different in its config.json.</param>
+    public static RuncContainer OfDebian(string[] command, Action<JsonObject>? change = null) => new(command, change, isDebian: true);
+
+    /// <summary>Words of a program as config.json has them.</summary>
+    public static JsonArray Array(params string[] words) => [.. words.Select(word => (JsonNode)word)];
+
+    /// <summary>Something of the host's that is bound into it.</summary>
+    public static JsonObject Bind(string source, string destination, string option) => new()
+    {
+        ["destination"] = destination,
+        ["type"] = "bind",
+        ["source"] = source,
+        ["options"] = new JsonArray("rbind", option),
+    };
 
     /// <summary>Starts it with nothing for its standard streams, or with a console.</summary>
     public void Start(params string[] options)
@@ -97,6 +138,17 @@ internal sealed class RuncContainer : IDisposable
         return Runc(["checkpoint", "--image-path", Images, "--work-path", Images, .. options, room.Name]);
     }
 
+    /// <summary>Starts a checkpoint, and gives the process of runc.</summary>
+    public int StartCheckpoint()
+    {
+        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        string directories = $"--image-path {Images} --work-path {Images}";
+        return room.Start($"exec {runc} --root {state} --log {log} checkpoint {directories} {room.Name} {Quiet}");
+    }
+
+    /// <summary>Starts a restore from the last checkpoint, and gives the process of runc.</summary>
+    public int StartRestore() => room.Start($"exec {runc} --root {state} --log {log} {string.Join(' ', RestoreOf([]))} {Quiet}");
+
     /// <summary>Checkpoints it, or fails the test with all that was said.</summary>
     public void Checkpoint(params string[] options) => Must(TryCheckpoint(options));
 
@@ -110,7 +162,10 @@ internal sealed class RuncContainer : IDisposable
     public void RestoreWithPipe(string file) => room.Start(Piped(RestoreOf([]), file));
 
     /// <summary>Runs something in it, and gives what that said.</summary>
-    public string Exec(params string[] command) => Must(Runc(["exec", room.Name, .. command])).Output;
+    public string Exec(params string[] command) => Must(TryExec(command)).Output;
+
+    /// <summary>Runs something in it that may fail.</summary>
+    public Outcome TryExec(params string[] command) => Runc(["exec", room.Name, .. command]);
 
     /// <summary>Any other command of runc on it.</summary>
     public void Command(string verb, params string[] arguments) => Must(Runc([verb, .. arguments[..^1], room.Name, arguments[^1]]));
@@ -137,6 +192,17 @@ internal sealed class RuncContainer : IDisposable
         finally
         {
             room.Dispose();
+        }
+    }
+
+    // Servers change their user and give files away; as in podman's containers they may.
+    private static void MakeDebian(JsonObject config)
+    {
+        config["mounts"]!.AsArray().Add((JsonNode)Bind("/usr", "/usr", "ro"));
+        config["process"]!["rlimits"] = new JsonArray();
+        foreach (string set in (ReadOnlySpan<string>)["bounding", "effective", "permitted"])
+        {
+            config["process"]!["capabilities"]![set] = Array("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID");
         }
     }
 

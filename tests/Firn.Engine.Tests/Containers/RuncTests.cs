@@ -105,14 +105,13 @@ public sealed class RuncTests
             + worker.Replace("LOG", "log", StringComparison.Ordinal);
         using var container = new RuncContainer(script);
         container.Start();
-        for (int round = 1; round <= 5; round++)
+        for (int round = 1; round <= Rounds; round++)
         {
             container.Log.MustGoOn();
-            container.Checkpoint(round % 2 == 0 ? ["--leave-running"] : []);
-            if (round % 2 != 0)
-            {
-                container.Restore();
-            }
+            container.Checkpoint("--leave-running");
+            container.Log.MustGoOn();
+            container.Checkpoint();
+            container.Restore();
         }
 
         foreach (string name in (ReadOnlySpan<string>)["log", "one", "two"])
@@ -133,8 +132,8 @@ public sealed class RuncTests
             directory = Path.Combine(Path.GetTempPath(), ((string)config["linux"]!["cgroupsPath"]!)[1..], "data");
             _ = Directory.CreateDirectory(directory);
             File.WriteAllText(Path.Combine(directory, "alone"), "a file\n");
-            mounts.Add((JsonNode)Bind(directory, "/data", "rw"));
-            mounts.Add((JsonNode)Bind(Path.Combine(directory, "alone"), "/etc/alone", "ro"));
+            mounts.Add((JsonNode)RuncContainer.Bind(directory, "/data", "rw"));
+            mounts.Add((JsonNode)RuncContainer.Bind(Path.Combine(directory, "alone"), "/etc/alone", "ro"));
         });
         var log = new CountedLog(() => File.Exists($"{directory}/log") ? File.ReadAllText($"{directory}/log") : string.Empty);
         container.Start();
@@ -164,6 +163,69 @@ public sealed class RuncTests
         container.Restore("--console-socket", socket);
         log.MustGoOn();
         Assert.Equal("/dev/pts/0\n", container.Exec("ls", "/dev/pts/0"));
+    }
+
+    [Fact]
+    public void A_person_at_the_terminal_goes_on_typing_over_ten_rounds()
+    {
+        using var container = new RuncContainer(
+            "exec sh -i",
+            config =>
+            {
+                config["process"]!["terminal"] = true;
+                config["process"]!["env"]!.AsArray().Add("PS1=ready> ");
+            });
+        var person = new TerminalPerson(container.Space);
+        container.Start("--console-socket", person.ConsoleSocket);
+        person.Ask("n=0; busybox stty size", "30 90");
+        for (int round = 1; round <= Rounds; round++)
+        {
+            // What is typed and not sent yet is there afterwards.
+            person.Type("-l", "n=$((n+1)); echo round");
+            PidNamespace.Until(() => person.Screen.Any(line => line.EndsWith("echo round", StringComparison.Ordinal)), "it is echoed");
+            container.Checkpoint();
+            Assert.Empty(container.Status);
+            container.Restore("--console-socket", person.ConsoleSocket);
+            person.Ask(" $n", $"round {round}");
+        }
+
+        person.Ask("busybox clear; busybox stty size", "30 90");
+
+        // A program in the foreground; the keys that end it reach it after the restore.
+        person.Ask("echo begins; sleep 1000; echo ended $?", "begins");
+        container.Checkpoint();
+        container.Restore("--console-socket", person.ConsoleSocket);
+        person.Type("C-c");
+        person.Ask("echo and on", "and on");
+        Assert.DoesNotContain("1000", container.Exec("ps"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Firn_leaves_the_groups_of_the_container_that_it_restores()
+    {
+        string room = string.Empty;
+        using var container = new RuncContainer(Counting, config =>
+        {
+            room = Path.Combine(Path.GetTempPath(), ((string)config["linux"]!["cgroupsPath"]!)[1..]);
+            config["annotations"] = new JsonObject { ["org.criu.config"] = Path.Combine(room, "criu.conf") };
+        });
+        string script = Path.Combine(room, "script");
+        File.WriteAllText(
+            script,
+            "#!/bin/sh\ncat /proc/$PPID/cgroup >> $0.firn\n"
+                + "[ -z \"$CRTOOLS_INIT_PID\" ] || cat /proc/$CRTOOLS_INIT_PID/cgroup > $0.$CRTOOLS_SCRIPT_ACTION\n");
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        File.WriteAllText(Path.Combine(room, "criu.conf"), $"action-script {script}\n");
+        container.Start();
+        container.Log.MustGoOn();
+        container.Checkpoint();
+        File.Delete(script + ".firn");
+        container.Restore();
+        container.Log.MustGoOn();
+        Assert.DoesNotContain(container.Name, File.ReadAllText(script + ".firn"), StringComparison.Ordinal);
+        string[] groups = File.ReadAllLines(script + ".post-restore");
+        Assert.Equal(File.ReadAllLines(container.Space.Proc(container.InitPid, "cgroup")), groups);
+        Assert.All(groups, group => Assert.EndsWith("/" + container.Name, group, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -209,14 +271,6 @@ public sealed class RuncTests
     }
 
     private static string Look(RuncContainer container, string[] files) => container.Exec(["cat", .. files]);
-
-    private static JsonObject Bind(string source, string destination, string option) => new()
-    {
-        ["destination"] = destination,
-        ["type"] = "bind",
-        ["source"] = source,
-        ["options"] = new JsonArray("bind", option),
-    };
 
     // Without the numbers, which are new in each mount namespace: root, place, options, type.
     private static string[] Mounts(RuncContainer container) => [

@@ -7,6 +7,8 @@ public sealed class OutsideTests
     [InlineData("shell_job.py")]
     [InlineData("outside_pipes.py")]
     [InlineData("outside_sockets.py")]
+    [InlineData("outside_files.py")]
+    [InlineData("tmux_session.py")]
     [InlineData("orphan_terminal.py")]
     public void What_is_outside_of_the_tree_is_joined_again(string script)
     {

@@ -14,6 +14,21 @@ namespace Firn.Engine.Kinds.Cgroups;
 /// </remarks>
 internal static class CgroupDirectories
 {
+    /// <summary>Whether what a user says of control groups can be understood and found; also when nothing of them is to be saved.</summary>
+    /// <exception cref="CheckpointException">It can't.</exception>
+    public static void Check(DumpOptions options)
+    {
+        if (options.CgroupProperties.Count > 0)
+        {
+            _ = new CgroupProperties(options.CgroupProperties);
+        }
+
+        if (options.CgroupYard is not null)
+        {
+            _ = Hierarchies(options.CgroupYard, []);
+        }
+    }
+
     /// <summary>Makes the entries of all hierarchies; with directories only if control groups are managed.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="sets">Where the tasks sit.</param>
@@ -44,8 +59,20 @@ internal static class CgroupDirectories
     }
 
     /// <summary>The hierarchies that can be reached: those that are mounted, or those of a yard that the user has prepared.</summary>
+    /// <exception cref="CheckpointException">There is no such yard.</exception>
     public static List<CgroupHierarchy> Hierarchies(string? yard, IEnumerable<CgroupMembership> memberships)
-        => yard is null ? CgroupHierarchy.FindMounted() : CgroupHierarchy.InYard(yard, memberships);
+    {
+        if (yard is null)
+        {
+            return CgroupHierarchy.FindMounted();
+        }
+
+        return Directory.Exists(yard)
+            ? CgroupHierarchy.InYard(yard, memberships)
+            : throw new CheckpointException(
+                $"--cgroup-yard {yard}: there is no such directory; name one in which each hierarchy of cgroups is mounted, by the name of "
+                    + "its controllers");
+    }
 
     /// <summary>The root that the user wants for a hierarchy, or null.</summary>
     public static string? RootOf(IReadOnlyList<CgroupRoot> roots, IEnumerable<string> controllers)

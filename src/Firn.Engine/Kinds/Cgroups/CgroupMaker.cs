@@ -69,7 +69,7 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
                 {
                     if (property.Value is "1" or "FROZEN" && CgroupFreezer.Of(group) is { } freezer)
                     {
-                        FrozenAtEnd.Add(freezer);
+                        FrozenAtEnd.Add(WithoutFirn(freezer));
                     }
 
                     continue;
@@ -109,6 +109,17 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
             Phase = "cgroups",
             Errno = errno,
         };
+
+    // It would stop before it has let go of the tree.
+    private static CgroupFreezer WithoutFirn(CgroupFreezer freezer)
+        => freezer.Group.AllProcesses().Contains(Sys.GetPid())
+            ? throw new CheckpointException(
+                $"cgroup {freezer.Group} was frozen and is to be frozen again, and holds firn itself, which would stop with it; run firn "
+                    + "from another cgroup, or restore with --manage-cgroups=ignore")
+            {
+                Phase = "cgroups",
+            }
+            : freezer;
 
     private void Make(CgroupHierarchy hierarchy, string path, CgroupDirEntry entry)
     {

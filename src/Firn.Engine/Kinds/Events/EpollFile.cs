@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Files;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -120,11 +121,24 @@ internal sealed class EpollFile : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Link(RestoreContext context, FileEntry entry, Fd fd)
+    public override void Link(RestoreContext context, FileEntry entry, Fd fd) => AddTargets(context, entry, fd, isLate: false);
+
+    /// <summary>Adds the files in /proc of tasks, which come when all else is there.</summary>
+    public static void LinkLate(RestoreContext context)
+    {
+        IEnumerable<FileEntry> all = context.Files.Entries.Values.Where(entry => entry.Epfd is not null);
+        foreach (FileEntry entry in all.Where(entry => context.Files.IsProvided(entry.Id)))
+        {
+            AddTargets(context, entry, context.Files[entry.Id], isLate: true);
+        }
+    }
+
+    private static void AddTargets(RestoreContext context, FileEntry entry, Fd fd, bool isLate)
     {
         // Those that have fired first: to make them fire must not take an event from others.
         var targets = entry.Epfd.Tfd.Select(target => (Message: target, Id: TargetId(context, entry, target)))
-            .Where(target => !IsAddedByTask(context, entry, target.Message, target.Id))
+            .Where(target => isLate == (context.Files.Entry(target.Id).Reg is { } file && ProcFiles.IsLate(context, file))
+                && !IsAddedByTask(context, entry, target.Message, target.Id))
             .OrderBy(target => !HasFired(target.Message)).ToList();
         ForeignNumbers.Run(
             [.. targets.Select(target => (context.Files[target.Id].Number, (int)target.Message.Tfd))],

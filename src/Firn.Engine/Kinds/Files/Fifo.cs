@@ -24,7 +24,6 @@ internal sealed class Fifo : FileKind
     {
         RegularFile.ExamineName(context, file);
         FileOwner.Examine(context, file);
-        PipeContent.Examine(context, file);
     }
 
     /// <inheritdoc/>
@@ -52,7 +51,10 @@ internal sealed class Fifo : FileKind
             PipeContent.Restore(context, ImageKind.FifoData, entry.Fifo.PipeId, helper.Number, path.Name);
         }
 
-        return RegularFile.OpenPath(context, path, (OpenFlags)path.Flags);
+        // Packets can be asked for only once it is open.
+        Fd fd = RegularFile.OpenPath(context, path, (OpenFlags)path.Flags & ~OpenFlags.O_DIRECT);
+        FileOwner.RestoreFlags(fd, path.Flags & ~(uint)OpenFlags.O_ASYNC);
+        return fd;
     }
 
     /// <inheritdoc/>

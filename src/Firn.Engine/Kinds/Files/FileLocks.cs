@@ -16,13 +16,24 @@ namespace Firn.Engine.Kinds.Files;
 /// </remarks>
 internal static class FileLocks
 {
-    // Kinds in filelocks.img: FL_* of include/linux/filelock.h.
+    // Kinds in filelocks.img.
     private const uint FL_POSIX = 1;
     private const uint FL_FLOCK = 2;
-    private const uint FL_LEASE = 32;
-    private const uint FL_OFDLCK = 1024;
+    private const uint FL_OFD = 4;
+    private const uint FL_LEASE = 8;
+
+    // The kernel's numbers, which images of Firn's first versions have.
+    private const uint OldLease = 32;
+    private const uint OldOpenFileDescription = 1024;
+
+    // With the type of a lease: it is being broken, and the type is what it must become.
+    private const uint LEASE_BREAKING = 4;
 
     // ---- dump
+
+    /// <summary>Whether a lease is held through a file.</summary>
+    public static bool HasLease(OpenFile file)
+        => file.Holders.Exists(holder => holder.Locks.Any(held => held.Kind == FileLockKind.Lease));
 
     /// <summary>Refuses locks, unless it was asked for them: a lock may stand against a process outside of the tree.</summary>
     public static void Examine(DumpContext context, OpenFile file)
@@ -30,13 +41,13 @@ internal static class FileLocks
         foreach ((FileHolder holder, FileLock held) in Held(file))
         {
             string resource = $"fd {holder.Number}: {file.Link}";
-            if (held.Kind is FileLockKind.Unknown or FileLockKind.Delegation || held.Breaking)
+            if (held.Kind is FileLockKind.Unknown or FileLockKind.Delegation)
             {
                 context.Problems.Add(
                     "file-lock-kind",
                     holder.Task.Pid,
                     resource,
-                    $"it holds a {held.Kind} lock or a lease that is just being broken",
+                    $"it holds a {held.Kind} lock",
                     "let the program give it up");
             }
             else if (!context.Options.FileLocks)
@@ -58,16 +69,22 @@ internal static class FileLocks
                 {
                     FileLockKind.Posix => FL_POSIX,
                     FileLockKind.Flock => FL_FLOCK,
-                    FileLockKind.OpenFileDescription => FL_OFDLCK,
+                    FileLockKind.OpenFileDescription => FL_OFD,
                     _ => FL_LEASE,
                 },
-                Type = (uint)(held.Write ? Flock.F_WRLCK : Flock.F_RDLCK),
+                Type = TypeOf(held),
                 Pid = holder.Task.InnerPid,
                 Fd = holder.Number,
                 Start = held.Start,
                 Len = held.End == long.MaxValue ? 0 : held.End - held.Start + 1,
             });
         }
+    }
+
+    private static uint TypeOf(FileLock held)
+    {
+        uint type = (uint)(ushort)(held.Unlocking ? Flock.F_UNLCK : held.Write ? Flock.F_WRLCK : Flock.F_RDLCK);
+        return held.Breaking ? type | LEASE_BREAKING : type;
     }
 
     // Each once, though all descriptors of a description show it; a POSIX lock at the process that owns it.
@@ -97,7 +114,7 @@ internal static class FileLocks
         foreach (FileLockEntry entry in locks[(task.Pid, (int)descriptor.Fd)])
         {
             batch.MakeRoom(1, 64, $"restore the locks of {task.Pid}");
-            Slot done = Queue(entry, batch);
+            Slot done = Queue(context, descriptor, entry, batch);
             batch.Then(() =>
             {
                 if (done.Result.IsError)
@@ -108,24 +125,65 @@ internal static class FileLocks
                             + $"length {entry.Len}, can't be taken again: {ErrnoText.Describe(done.Result.Errno)}; /proc/locks says who "
                                 + "holds it");
                 }
+
+                if (IsBreaking(entry))
+                {
+                    Break(context.Files[descriptor.Id], entry, context.Files.Entry(descriptor.Id));
+                }
             });
         }
     }
 
-    private static Slot Queue(FileLockEntry entry, RemoteBatch batch)
+    private static bool IsBreaking(FileLockEntry entry) => IsLease(entry) && (entry.Type & LEASE_BREAKING) != 0;
+
+    private static bool IsLease(FileLockEntry entry) => entry.Flag is FL_LEASE or OldLease;
+
+    // To open the file in a way that the lease stands against begins to break it. Its owner had the signal, and gets no other: the owner is
+    // set when the file is armed.
+    private static void Break(Fd fd, FileLockEntry entry, FileEntry file)
+    {
+        Sys.Fcntl(fd.Number, FcntlCommand.F_SETOWN).OrThrow($"fcntl({file.Reg?.Name}, F_SETOWN, 0)");
+        OpenFlags access = (entry.Type & ~LEASE_BREAKING) == (uint)Flock.F_UNLCK ? OpenFlags.O_WRONLY : OpenFlags.O_RDONLY;
+        SysResult opened = Sys.OpenAt(
+            At.AT_FDCWD, NamespaceVisit.PathOf(fd.Number), access | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
+        if (!opened.IsError)
+        {
+            new Fd(opened.Int32).Dispose();
+            throw new CheckpointException($"{file.Reg?.Name}: its lease was being broken, and can't be brought into that state again");
+        }
+
+        if (opened.Errno != Errno.EAGAIN)
+        {
+            opened.OrThrow($"openat({file.Reg?.Name}, {access})");
+        }
+    }
+
+    private static Slot Queue(RestoreContext context, FdinfoEntry descriptor, FileLockEntry entry, RemoteBatch batch)
     {
         switch (entry.Flag)
         {
             case FL_FLOCK:
                 FlockOperation operation = entry.Type == Flock.F_WRLCK ? FlockOperation.LOCK_EX : FlockOperation.LOCK_SH;
                 return batch.Try(Sysno.flock, entry.Fd, (int)(operation | FlockOperation.LOCK_NB));
-            case FL_LEASE:
-                return batch.Try(Sysno.fcntl, entry.Fd, (int)FcntlCommand.F_SETLEASE, entry.Type);
+            case FL_LEASE or OldLease:
+                return batch.Try(
+                    Sysno.fcntl,
+                    entry.Fd,
+                    (int)FcntlCommand.F_SETLEASE,
+                    IsBreaking(entry) ? Unbroken(context.Files.Entry(descriptor.Id), entry) : entry.Type);
             default:
-                FcntlCommand command = entry.Flag == FL_OFDLCK ? FcntlCommand.F_OFD_SETLK : FcntlCommand.F_SETLK;
+                FcntlCommand command = entry.Flag is FL_OFD or OldOpenFileDescription ? FcntlCommand.F_OFD_SETLK : FcntlCommand.F_SETLK;
                 var range = new Flock { l_type = (short)entry.Type, l_whence = Seek.SEEK_SET, l_start = entry.Start, l_len = entry.Len };
                 return batch.Try(Sysno.fcntl, entry.Fd, (int)command, batch.Data(range));
         }
+    }
+
+    // One that is to become a lease for reading was for writing; of one that is to be given up its descriptor tells.
+    private static uint Unbroken(FileEntry file, FileLockEntry entry)
+    {
+        bool isLowered = (entry.Type & ~LEASE_BREAKING) == (uint)Flock.F_RDLCK;
+        bool isReader = ((OpenFlags)(file.Reg?.Flags ?? 0) & OpenFlags.O_ACCMODE) == OpenFlags.O_RDONLY;
+        return (uint)(isReader && !isLowered ? Flock.F_RDLCK : Flock.F_WRLCK);
     }
 
     private sealed class Locks

@@ -22,6 +22,9 @@ internal enum NameState
 
     /// <summary>The name leads to another file.</summary>
     Covered,
+
+    /// <summary>It is a file in /proc of a process that is gone.</summary>
+    DeadProcess,
 }
 
 /// <summary>The name under which an open file is saved.</summary>
@@ -61,6 +64,11 @@ internal readonly record struct FileName(NameState State, string Path)
         }
 
         string path = marked ? file.Link[..^DeletedSuffix.Length] : file.Link;
+        if (ProcFiles.ProcessOf(path) is int pid and not 0 && IsGone(context, file, pid))
+        {
+            return new FileName(NameState.DeadProcess, path);
+        }
+
         if (file.Stat.st_nlink == 0)
         {
             return new FileName(NameState.Unlinked, path);
@@ -68,6 +76,11 @@ internal readonly record struct FileName(NameState State, string Path)
 
         return marked ? new FileName(NameState.Lost, path) : new FileName(LeadsTo(context, file, path), path);
     }
+
+    private static bool IsGone(DumpContext context, OpenFile file, int pid)
+        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, ProcFiles.Root), out FileStat proc).IsError
+        && proc.st_dev == file.Stat.st_dev
+        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
 
     private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
     {

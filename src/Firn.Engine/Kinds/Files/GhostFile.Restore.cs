@@ -171,38 +171,6 @@ internal static partial class GhostFile
         static Linux.Abi.Timespec Time(Timeval time) => new() { tv_sec = (long)time.TvSec, tv_nsec = (long)time.TvUsec * 1000 };
     }
 
-    /// <summary>Directories on the way to a ghost that are gone too: made for the moment.</summary>
-    private sealed class MissingParents : IDisposable
-    {
-        private readonly Stack<string> made = new();
-
-        public MissingParents(string path)
-        {
-            var missing = new Stack<string>();
-            for (string? parent = Path.GetDirectoryName(path);
-                !string.IsNullOrEmpty(parent) && Sys.StatAt(At.AT_FDCWD, parent, out _).Errno == Errno.ENOENT;
-                parent = Path.GetDirectoryName(parent))
-            {
-                missing.Push(parent);
-            }
-
-            foreach (string parent in missing)
-            {
-                Sys.MkdirAt(At.AT_FDCWD, parent, 0x1c0).OrThrow($"mkdirat({parent})");
-                made.Push(parent);
-            }
-        }
-
-        public void Dispose()
-        {
-            foreach (string parent in made)
-            {
-                // One that is in use by now stays.
-                _ = Sys.RmdirAt(At.AT_FDCWD, parent);
-            }
-        }
-    }
-
     private sealed class RestoredGhosts : IDisposable
     {
         public Dictionary<uint, Fd> ById { get; } = [];

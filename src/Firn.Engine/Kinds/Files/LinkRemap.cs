@@ -36,7 +36,7 @@ internal static class LinkRemap
         if (!links.TryGetValue(inode, out uint id))
         {
             id = context.Files.NextId();
-            string path = Path.Combine(Path.GetDirectoryName(name) ?? "/", $"link_remap.{id}");
+            string path = Path.Combine(DirectoryFor(context, file, name), $"link_remap.{id}");
             string seen = FileName.AsSeenBy(context, file, path);
             Sys.LinkAt(file.Taken.Number, string.Empty, At.AT_FDCWD, seen, At.AT_EMPTY_PATH).OrThrow($"linkat({file.Resource}, {seen})");
             context.Files.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, seen));
@@ -57,6 +57,18 @@ internal static class LinkRemap
             ImageKind.RemapFpath, 0, new RemapFilePathEntry { OrigId = entryId, RemapId = id, RemapType = RemapType.Linked });
     }
 
+    // Where the directory of the name was removed, the nearest one above it.
+    private static string DirectoryFor(DumpContext context, OpenFile file, string name)
+    {
+        string directory = Path.GetDirectoryName(name) ?? "/";
+        while (directory.Length > 1 && Sys.StatAt(At.AT_FDCWD, FileName.AsSeenBy(context, file, directory), out _).Errno == Errno.ENOENT)
+        {
+            directory = Path.GetDirectoryName(directory) ?? "/";
+        }
+
+        return directory;
+    }
+
     // ---- restore
 
     /// <summary>Opens the file by its new name; by its old one, if that is free, so that the link in /proc reads as before.</summary>
@@ -72,6 +84,7 @@ internal static class LinkRemap
         }
 
         context.Files.State.Get<Restored>().Ids.Add(link.Id);
+        using var parents = new MissingParents(file.Name);
         if (Sys.LinkAt(At.AT_FDCWD, link.Reg.Name, At.AT_FDCWD, file.Name).IsError)
         {
             return Sys.Open(link.Reg.Name, flags);

@@ -13,6 +13,7 @@ namespace Firn.Engine.Kinds.Files;
 internal sealed class Pipe : FileKind
 {
     private const int StandardStreams = 3;
+    private const uint UsualMode = 0x180;
 
     /// <inheritdoc/>
     public override FdTypes Type => FdTypes.Pipe;
@@ -27,7 +28,6 @@ internal sealed class Pipe : FileKind
     public override void Examine(DumpContext context, OpenFile file)
     {
         FileOwner.Examine(context, file);
-        PipeContent.Examine(context, file);
         if (!HasOutsideEnd(context, file) || IsExternal(context, file))
         {
             return;
@@ -61,6 +61,14 @@ internal sealed class Pipe : FileKind
             Flags = (uint)file.Flags,
             Fown = FileOwner.Dump(context, file),
         };
+        uint mode = file.Stat.st_mode & ~InodeMode.S_IFMT;
+        if (file.Stat.st_uid != 0 || file.Stat.st_gid != 0 || mode != UsualMode)
+        {
+            entry.Pipe.Uid = file.Stat.st_uid;
+            entry.Pipe.Gid = file.Stat.st_gid;
+            entry.Pipe.Mode = mode;
+        }
+
         PipeContent.Dump(context, ImageKind.PipesData, file);
     }
 
@@ -103,6 +111,12 @@ internal sealed class Pipe : FileKind
         using var reader = new Fd(readEnd);
         using var writer = new Fd(writeEnd);
         PipeContent.Restore(context, ImageKind.PipesData, pipe.PipeId, writeEnd, name);
+        if (pipe.HasMode)
+        {
+            Sys.Fchown(writeEnd, pipe.Uid, pipe.Gid).OrThrow($"fchown({name})");
+            Sys.Fchmod(writeEnd, pipe.Mode).OrThrow($"fchmod({name})");
+        }
+
         var unused = new List<Fd> { reader, writer };
         foreach (FileEntry other in ends)
         {
@@ -129,10 +143,12 @@ internal sealed class Pipe : FileKind
 
     private static Fd OpenAnew(int end, PipeEntry pipe, string name)
     {
-        OpenFlags flags = (OpenFlags)pipe.Flags & (OpenFlags.O_ACCMODE | (FileOwner.Settable & ~OpenFlags.O_ASYNC));
-        int opened = Sys.OpenAt(
-            At.AT_FDCWD, NamespaceVisit.PathOf(end), flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32;
-        return new Fd(opened);
+        // Packets can be asked for only once it is open.
+        OpenFlags flags = (OpenFlags)pipe.Flags & (OpenFlags.O_ACCMODE | OpenFlags.O_NONBLOCK | OpenFlags.O_NOATIME);
+        var opened = new Fd(Sys.OpenAt(
+            At.AT_FDCWD, NamespaceVisit.PathOf(end), flags | OpenFlags.O_CLOEXEC, 0).OrThrow($"openat({name}, {flags})").Int32);
+        FileOwner.RestoreFlags(opened, pipe.Flags & ~(uint)OpenFlags.O_ASYNC);
+        return opened;
     }
 
     /// <inheritdoc/>

@@ -16,14 +16,14 @@ internal sealed partial class RegularFile
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         RegFileEntry file = entry.Reg;
-        if (context.Files.State.Get<Companions>().Contains(context, entry.Id) || OwnerInProc(context, file) is not null)
+        if (context.Files.State.Get<Companions>().Contains(context, entry.Id) || ProcFiles.IsLate(context, file))
         {
             return null;
         }
 
-        if (context.Options.InheritFd.TryGetValue(file.Name.TrimStart('/'), out int inherited))
+        if (Inherited(context, file) is { } inherited)
         {
-            return new Fd(Sys.Fcntl(inherited, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow($"fcntl({inherited}, F_DUPFD_CLOEXEC)").Int32);
+            return inherited;
         }
 
         if (file.PosixQueue)
@@ -31,11 +31,19 @@ internal sealed partial class RegularFile
             return PosixQueues.OpenFile(file);
         }
 
+        return OpenVerified(context, file);
+    }
+
+    /// <summary>Opens the file of an entry, checks that it is the one that was dumped, and goes to its position.</summary>
+    /// <exception cref="CheckpointException">It can't be opened, or is another one.</exception>
+    public static Fd OpenVerified(RestoreContext context, RegFileEntry file)
+    {
         Fd fd = OpenPath(context, file, (OpenFlags)file.Flags);
         try
         {
             Verify(context, file, fd);
             SetPosition(file, fd);
+            WriteHint.Restore(context, file, fd);
             return fd;
         }
         catch
@@ -59,6 +67,7 @@ internal sealed partial class RegularFile
                 null => Sys.Open(file.Name, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Ghost => GhostFile.Open(context, Remaps.IdOf(remap), file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Linked => LinkRemap.Open(context, remap, file, flags),
+                _ when Remaps.TypeOf(remap) == RemapType.Procfs => ProcFiles.OpenDead(context, Remaps.IdOf(remap), file, flags),
                 _ => throw new CheckpointException($"file {file.Name} (id {file.Id}): a remap of the type {remap.RemapType} is not known"),
             };
         }
@@ -71,16 +80,25 @@ internal sealed partial class RegularFile
         }
     }
 
-    /// <inheritdoc/>
-    public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
+    /// <summary>What was handed in for a file: by its name without the first slash, or as `file[MOUNT:INODE]`.</summary>
+    /// <exception cref="CheckpointException">The file is external, and nothing was handed in.</exception>
+    public static Fd? Inherited(RestoreContext context, RegFileEntry file)
     {
-        if (OwnerInProc(context, entry.Reg) is not null)
+        IReadOnlyDictionary<string, int> handed = context.Options.InheritFd;
+        if (handed.TryGetValue(file.Name.TrimStart('/'), out int number) || handed.TryGetValue(file.Name, out number))
         {
-            AttachProc(entry.Reg, descriptor, batch);
+            return new Fd(Sys.Fcntl(number, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow($"fcntl({number}, F_DUPFD_CLOEXEC)").Int32);
         }
 
-        FileOwner.Attach(entry.Reg.Flags, descriptor, batch);
+        return file.Ext
+            ? throw new CheckpointException(
+                $"file {file.Name} (id {file.Id}) was external at the dump; hand it in with --inherit-fd fd[N]:{file.Name}")
+            : null;
     }
+
+    /// <inheritdoc/>
+    public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
+        => FileOwner.Attach(entry.Reg.Flags, descriptor, batch);
 
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
@@ -126,7 +144,13 @@ internal sealed partial class RegularFile
 
     private static void SetPosition(RegFileEntry file, Fd fd)
     {
-        if (file.Pos != 0 && ((OpenFlags)file.Flags & OpenFlags.O_PATH) == 0)
+        if (file.Mode != 0 && (file.Mode & InodeMode.S_IFMT) == InodeMode.S_IFCHR
+            && !Sys.Fstat(fd.Number, out FileStat stat).IsError && stat.st_rdev == DeviceNumber.Make(1, KernelLogMinor))
+        {
+            // A reader of the kernel's log had read all.
+            _ = Sys.Lseek(fd.Number, 0, Seek.SEEK_END);
+        }
+        else if (file.Pos != 0 && ((OpenFlags)file.Flags & OpenFlags.O_PATH) == 0)
         {
             SysResult result = Sys.Lseek(fd.Number, (long)file.Pos, Seek.SEEK_SET);
             if (result.Errno != Errno.ESPIPE)
@@ -134,34 +158,6 @@ internal sealed partial class RegularFile
                 result.OrThrow($"lseek({file.Name}, {file.Pos})");
             }
         }
-    }
-
-    // A file in the /proc directory of a task of the tree can only be opened once that task exists: by the task that holds it.
-    private static RestoredTask? OwnerInProc(RestoreContext context, RegFileEntry file)
-    {
-        const string Proc = "/proc/";
-        if (!file.Name.StartsWith(Proc, StringComparison.Ordinal))
-        {
-            return null;
-        }
-
-        ReadOnlySpan<char> rest = file.Name.AsSpan(Proc.Length);
-        int slash = rest.IndexOf('/');
-        return int.TryParse(slash < 0 ? rest : rest[..slash], out int pid) ? context.Tasks.Find(task => task.Pid == pid) : null;
-    }
-
-    // A placeholder has the number already, so that open gives another one.
-    private static void AttachProc(RegFileEntry file, FdinfoEntry descriptor, RemoteBatch batch)
-    {
-        OpenFlags flags = ((OpenFlags)file.Flags & ~OnlyOnce) | OpenFlags.O_CLOEXEC;
-        Slot opened = batch.Call(Sysno.openat, At.AT_FDCWD, batch.Text(file.Name), (int)flags);
-        if (file.Pos != 0)
-        {
-            batch.Try(Sysno.lseek, opened, file.Pos, Seek.SEEK_SET);
-        }
-
-        batch.Call(Sysno.dup3, opened, descriptor.Fd, (descriptor.Flags & 1) != 0 ? (int)OpenFlags.O_CLOEXEC : 0);
-        batch.Call(Sysno.close, opened);
     }
 
     private static CheckpointException Changed(RegFileEntry file, string how, string remedy)

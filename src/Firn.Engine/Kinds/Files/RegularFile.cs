@@ -1,3 +1,4 @@
+using System.Globalization;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
@@ -16,6 +17,8 @@ namespace Firn.Engine.Kinds.Files;
 /// </remarks>
 internal sealed partial class RegularFile : FileKind
 {
+    private const uint KernelLogMinor = 11;
+
     /// <inheritdoc/>
     public override FdTypes Type => FdTypes.Reg;
 
@@ -38,9 +41,29 @@ internal sealed partial class RegularFile : FileKind
         {
             PosixQueues.ExamineFile(context, file);
         }
-        else
+        else if (!IsExternal(context, file))
         {
             ExamineName(context, file);
+        }
+
+        if (file.FileType == InodeMode.S_IFDIR && FileOwner.Exists(file))
+        {
+            context.Problems.Add(
+                "directory-notification",
+                file.Owner.Pid,
+                file.Resource,
+                "the program is notified of changes by signals (F_NOTIFY), and of which can't be read",
+                "let it use inotify, or close the directory before the dump");
+        }
+
+        if (IsKernelLog(file) && HasUnreadLog(file))
+        {
+            context.Problems.Add(
+                "kernel-log-unread",
+                file.Owner.Pid,
+                file.Resource,
+                "records wait to be read from it, and how many can't be seen",
+                "let the program read them before the dump");
         }
 
         FileOwner.Examine(context, file);
@@ -74,6 +97,9 @@ internal sealed partial class RegularFile : FileKind
                     "its name leads to another file, as under a mount point, so that a restore would open the wrong one",
                     "unmount what covers it, or close it before the dump");
                 break;
+            case NameState.DeadProcess:
+                ProcFiles.ExamineDead(context, file, name.Path);
+                break;
         }
     }
 
@@ -99,6 +125,13 @@ internal sealed partial class RegularFile : FileKind
             Name = name.Path,
             Mode = file.Stat.st_mode,
         };
+        if (IsExternal(context, file))
+        {
+            entry.Ext = true;
+            entry.Name = $"file[{ExternalId(file)}]";
+            return entry;
+        }
+
         if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
         {
             entry.MntId = mount;
@@ -112,6 +145,11 @@ internal sealed partial class RegularFile : FileKind
             entry.BuildId.AddRange(ReadBuildId(file));
         }
 
+        if (WriteHint.Read(file) is ulong hint and not 0)
+        {
+            entry.WriteHint = hint;
+        }
+
         switch (name.State)
         {
             case NameState.Unlinked:
@@ -120,14 +158,42 @@ internal sealed partial class RegularFile : FileKind
             case NameState.Lost:
                 LinkRemap.Dump(context, file, entry.Id, name.Path);
                 break;
+            case NameState.DeadProcess:
+                ProcFiles.DumpDead(context, entry.Id, name.Path);
+                break;
         }
 
         return entry;
     }
 
-    /// <summary>Whether a device holds nothing: null, zero, full, random and urandom.</summary>
+    /// <summary>Whether a device holds nothing of its own: mem, null, port, zero, full, random, urandom, and kmsg.</summary>
     private static bool IsMemoryDevice(ulong device)
-        => DeviceNumber.Major(device) == 1 && DeviceNumber.Minor(device) is 3 or 5 or 7 or 8 or 9;
+        => DeviceNumber.Major(device) == 1 && DeviceNumber.Minor(device) is 1 or 3 or 4 or 5 or 7 or 8 or 9 or KernelLogMinor;
+
+    private static bool IsKernelLog(OpenFile file)
+        => file is { FileType: InodeMode.S_IFCHR, IsPathOnly: false }
+        && DeviceNumber.Major(file.Stat.st_rdev) == 1
+        && DeviceNumber.Minor(file.Stat.st_rdev) == KernelLogMinor;
+
+    // Where a reader is in the log is nowhere to be read; but at its end there is nothing to read.
+    private static bool HasUnreadLog(OpenFile file)
+    {
+        if ((file.Flags & OpenFlags.O_ACCMODE) == OpenFlags.O_WRONLY)
+        {
+            return false;
+        }
+
+        Pollfd[] poll = [new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLIN }];
+        Sys.Poll(poll, 0).OrThrow($"poll({file.Resource})");
+        return poll[0].revents != 0;
+    }
+
+    /// <summary>Whether a file is somebody else's business: `--external file[MOUNT:INODE]`, both in hexadecimal.</summary>
+    private static bool IsExternal(DumpContext context, OpenFile file)
+        => file.IsDescriptor && context.Options.External.Contains("file", ExternalId(file));
+
+    private static string ExternalId(OpenFile file)
+        => string.Create(CultureInfo.InvariantCulture, $"{file.Info.MountId:x}:{file.Stat.st_ino:x}");
 
     private static uint[] ReadBuildId(OpenFile file)
     {
@@ -137,7 +203,18 @@ internal sealed partial class RegularFile : FileKind
             return [];
         }
 
-        // Opened anew, as the task may have it for writing only. What can't be read has no build id, as with CRIU.
+        if (file.IsDescriptor && (file.Flags & OpenFlags.O_ACCMODE) != OpenFlags.O_WRONLY)
+        {
+            return BuildId.Read(file.Taken.Number);
+        }
+
+        // To open a file breaks a lease on it.
+        if (FileLocks.HasLease(file))
+        {
+            return [];
+        }
+
+        // Opened anew, as the task has it for writing only. What can't be read has no build id, as with CRIU.
         SysResult opened = Sys.OpenAt(
             At.AT_FDCWD, file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC | OpenFlags.O_NOATIME, 0);
         if (opened.IsError)

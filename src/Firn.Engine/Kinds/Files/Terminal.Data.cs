@@ -2,131 +2,197 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Google.Protobuf;
 
 namespace Firn.Engine.Kinds.Files;
 
 /// <content>What waits in a pair.</content>
-/// <remarks>
-/// A terminal has no peek: what waits is read, and written back at once by the other side, with all processing off meanwhile. In canonical
-/// mode a line end that came from ^D reads as a 0 byte, and goes back as VEOF. Kernel: drivers/tty/n_tty.c.
-/// </remarks>
 internal sealed partial class Terminal
 {
-    private const int ReadSize = 4096;
+    private const OpenFlags PeerFlags = OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC;
 
     // ---- dump
 
-    private static void DumpData(DumpContext context, OpenFile file, uint infoId)
+    /// <summary>
+    /// Saves what waits in both directions, when the master is saved. Of a pair whose master is outside it is not the tree's.
+    /// </summary>
+    private static void DumpData(DumpContext context, OpenFile master, TtyInfoEntry info)
     {
-        if (SideOf(file) == Side.Controlling || FindMaster(context, IndexOf(file)) is not { } master)
-        {
-            return;
-        }
-
-        int masterFd = master.Taken.Number;
-        SysResult opened = SideOf(file) == Side.Slave
-            ? Sys.Fcntl(file.Taken.Number, FcntlCommand.F_DUPFD_CLOEXEC)
-            : FindSlave(context, IndexOf(file)) is { } slave
-                ? Sys.Fcntl(slave.Taken.Number, FcntlCommand.F_DUPFD_CLOEXEC)
-                : new SysResult(-(nint)Errno.ENOENT);
+        int fd = master.Taken.Number;
+        SysResult opened = FindSlave(context, IndexOf(master)) is { } slave
+            ? Sys.Fcntl(slave.Taken.Number, FcntlCommand.F_DUPFD_CLOEXEC)
+            : new SysResult(-(nint)Errno.ENOENT);
         if (opened.IsError)
         {
-            // No one has the slave open, and so nothing can wait but what its last close left: opening it would change what the master
-            // reads.
+            // Never opened, and nothing can have been written by it; or closed: then to open and close it once more changes nothing.
+            if ((PollOf(fd) & PollEvents.POLLHUP) == 0)
+            {
+                return;
+            }
+
+            info.HungUp = true;
+
+            opened = Unlocked(fd, info.Locked, () => Sys.TerminalOpenPeer(fd, PeerFlags));
+        }
+
+        using var slaveFd = new Fd(opened.OrThrow($"ioctl({master.Resource}, TIOCGPTPEER)").Int32);
+        TerminalContent content = Exchange(fd, slaveFd.Number, info, master.Resource);
+        if (content.MasterStop != TerminalStop.None)
+        {
+            info.Stopped = (uint)content.MasterStop;
+        }
+
+        uint slaveId = info.Id - 1;
+        Note(context.Files.State.Get<Dumped>(), slaveId, (uint)content.SlaveStop);
+        AddData(context, info.Id, content.Output, 0);
+        AddData(context, slaveId, content.Input, content.Unprocessed);
+    }
+
+    private static void Note(Dumped state, uint slaveId, uint stop)
+    {
+        if (stop == 0)
+        {
             return;
         }
 
-        using var slaveFd = new Fd(opened.Int32);
-        byte[] data = SideOf(file) == Side.Slave
-            ? Drain(slaveFd.Number, bytes => RefillInput(masterFd, slaveFd.Number, bytes, file.Resource), file.Resource, slaveFd.Number)
-            : Drain(masterFd, bytes => RefillOutput(slaveFd.Number, bytes, file.Resource), file.Resource, null);
-        if (data.Length > 0)
+        state.Stops[slaveId] = stop;
+        if (state.ById.TryGetValue(slaveId, out TtyInfoEntry? slave))
         {
-            context.Images.Add(ImageKind.TtyData, 0, new TtyDataEntry { TtyId = infoId, Data = Google.Protobuf.ByteString.CopyFrom(data) });
+            slave.Stopped = stop;
         }
     }
 
-    private static OpenFile? FindSlave(DumpContext context, int index)
-        => context.Files.Files.FirstOrDefault(file => file.IsDescriptor && SideOf(file) == Side.Slave && IndexOf(file) == index);
-
-    // Reads all that waits at one side, and puts it back.
-    private static byte[] Drain(int fd, Action<byte[]> refill, string name, int? rawSlave)
+    private static void AddData(DumpContext context, uint id, byte[] data, int unprocessed)
     {
-        Termios2 found = default;
-        if (rawSlave is { } slave)
+        if (data.Length > 0)
         {
-            Sys.TerminalGet(slave, out found).OrThrow($"ioctl({name}, TCGETS2)");
-            Termios2 raw = found;
-            raw.c_lflag &= ~TerminalFlags.ICANON;
-            Sys.TerminalSet(slave, raw).OrThrow($"ioctl({name}, TCSETS2)");
+            var entry = new TtyDataEntry { TtyId = id, Data = ByteString.CopyFrom(data) };
+            if (unprocessed > 0)
+            {
+                entry.Unprocessed = (uint)unprocessed;
+            }
+
+            context.Images.Add(ImageKind.TtyData, 0, entry);
+        }
+    }
+
+    private static TerminalContent Exchange(int master, int slave, TtyInfoEntry info, string name)
+    {
+        Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)");
+        Sys.IoctlGet(slave, TerminalIoctl.TIOCGLCKTRMIOS, out Termios2 locked).OrThrow($"ioctl({name}, TIOCGLCKTRMIOS)");
+        bool isLocked = IsLocking(locked);
+        if (isLocked)
+        {
+            Termios2 none = default;
+            Sys.Ioctl(slave, TerminalIoctl.TIOCSLCKTRMIOS, ref none).OrThrow($"ioctl({name}, TIOCSLCKTRMIOS)");
         }
 
-        int flags = Sys.Fcntl(fd, FcntlCommand.F_GETFL).OrThrow($"fcntl({name}, F_GETFL)").Int32;
-        var bytes = new List<byte>();
+        var content = new TerminalContent([], [], 0, TerminalStop.None, TerminalStop.None);
+        SetPacketMode(master, info.PacketMode ? 0 : null, name);
+        using var queues = new TerminalQueues(master, slave, name);
         try
         {
-            Sys.Fcntl(fd, FcntlCommand.F_SETFL, flags | (int)OpenFlags.O_NONBLOCK).OrThrow($"fcntl({name}, F_SETFL)");
-            Span<byte> buffer = stackalloc byte[ReadSize];
-            for (SysResult read = Sys.Read(fd, buffer); !read.IsError && read.Int32 > 0; read = Sys.Read(fd, buffer))
-            {
-                bytes.AddRange(buffer[..read.Int32]);
-            }
+            queues.Take(found, taken => content = taken);
         }
         finally
         {
-            Sys.Fcntl(fd, FcntlCommand.F_SETFL, flags).OrThrow($"fcntl({name}, F_SETFL)");
-            if (rawSlave is { } changed)
+            queues.Put(content, found, () =>
             {
-                Sys.TerminalSet(changed, found).OrThrow($"ioctl({name}, TCSETS2)");
-            }
+                Sys.TerminalSet(slave, found).OrThrow($"ioctl({name}, TCSETS2)");
+                if (isLocked)
+                {
+                    Sys.Ioctl(slave, TerminalIoctl.TIOCSLCKTRMIOS, ref locked).OrThrow($"ioctl({name}, TIOCSLCKTRMIOS)");
+                }
+            });
+            SetPacketMode(master, info.PacketMode ? 1 : null, name);
         }
 
-        byte[] data = [.. bytes];
-        if (data.Length > 0)
+        return content;
+    }
+
+    private static OpenFile? FindSlave(DumpContext context, int index)
+        => context.Files.Files.FirstOrDefault(
+            file => file is { IsDescriptor: true, IsPathOnly: false } && SideOf(file) == Side.Slave && IndexOf(file) == index);
+
+    private static bool IsLocking(in Termios2 mask)
+    {
+        bool any = (mask.c_iflag | mask.c_oflag | mask.c_cflag | mask.c_lflag | mask.c_line) != 0;
+        foreach (byte character in mask.c_cc)
         {
-            refill(data);
+            any |= character != 0;
         }
 
-        return data;
+        return any;
     }
 
     // ---- both
 
-    /// <summary>Puts bytes into a slave's input queue, by the master, past all processing.</summary>
-    private static void RefillInput(int master, int slave, byte[] data, string name)
+    private static PollEvents PollOf(int fd)
     {
-        Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)");
-        Termios2 raw = found;
-        raw.c_iflag = 0;
-        raw.c_oflag = 0;
-        raw.c_lflag = found.c_lflag & TerminalFlags.ICANON;
-        Sys.TerminalSet(slave, raw).OrThrow($"ioctl({name}, TCSETS2)");
-        byte[] typed = (byte[])data.Clone();
-        if (raw.c_lflag != 0)
+        Pollfd[] poll = [new Pollfd { fd = fd, events = PollEvents.POLLIN | PollEvents.POLLPRI }];
+        Sys.Poll(poll, 0).OrThrow("poll(terminal)");
+        return poll[0].revents;
+    }
+
+    /// <summary>A locked pair can't be opened, so the lock is off for the moment.</summary>
+    private static SysResult Unlocked(int master, bool isLocked, Func<SysResult> work)
+    {
+        if (!isLocked)
         {
-            typed.AsSpan().Replace((byte)0, found.c_cc[TerminalFlags.VEOF]);
+            return work();
         }
 
-        WriteAll(master, typed, name);
-        Sys.TerminalSet(slave, found).OrThrow($"ioctl({name}, TCSETS2)");
+        Sys.TerminalLock(master, false).OrThrow("ioctl(master, TIOCSPTLCK)");
+        SysResult result = work();
+        Sys.TerminalLock(master, true).OrThrow("ioctl(master, TIOCSPTLCK)");
+        return result;
     }
 
-    /// <summary>Puts bytes where the master reads them, by the slave, past all processing.</summary>
-    private static void RefillOutput(int slave, byte[] data, string name)
+    private static void SetPacketMode(int master, int? wanted, string name)
     {
-        Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)");
-        Termios2 raw = found;
-        raw.c_oflag = 0;
-        Sys.TerminalSet(slave, raw).OrThrow($"ioctl({name}, TCSETS2)");
-        WriteAll(slave, data, name);
-        Sys.TerminalSet(slave, found).OrThrow($"ioctl({name}, TCSETS2)");
-    }
-
-    private static void WriteAll(int fd, ReadOnlySpan<byte> data, string name)
-    {
-        while (!data.IsEmpty)
+        if (wanted is int mode)
         {
-            data = data[Sys.Write(fd, data).OrThrow($"write({name}, {data.Length} bytes that waited in it)").Int32..];
+            Sys.Ioctl(master, TerminalIoctl.TIOCPKT, ref mode).OrThrow($"ioctl({name}, TIOCPKT)");
         }
     }
+
+    // ---- restore
+
+    /// <summary>Gives a pair its settings and all that waits in it: once for both sides.</summary>
+    private static void RestorePair(RestoreContext context, Pair pair, TtyInfoEntry? masterInfo, TtyInfoEntry? slaveInfo)
+    {
+        TtyInfoEntry info = slaveInfo?.Termios is null ? masterInfo ?? slaveInfo! : slaveInfo;
+        string name = $"terminal {info.Id}";
+        TtyDataEntry? output = FindData(context, masterInfo);
+        TtyDataEntry? input = context.Images.All<TtyDataEntry>(ImageKind.TtyData).FirstOrDefault(data => data.TtyId == info.Pty.Index << 1);
+        int waiting = input?.Data.Length ?? 0;
+        var content = new TerminalContent(
+            output?.Data.ToByteArray() ?? [],
+            input?.Data.ToByteArray() ?? [],
+            (int)Math.Min(input?.Unprocessed ?? 0, (uint)waiting),
+            (TerminalStop)(slaveInfo?.Stopped ?? 0),
+            (TerminalStop)(masterInfo?.Stopped ?? 0));
+        if (slaveInfo is null && masterInfo is { HungUp: false } && content.IsEmpty)
+        {
+            // A slave that no one has opened stays so; its settings can be had from the master.
+            Settle();
+            return;
+        }
+
+        using var slave = new Fd(
+            Sys.TerminalOpenPeer(pair.Master.Number, PeerFlags).OrThrow($"ioctl({name}, TIOCGPTPEER)").Int32);
+        using var queues = new TerminalQueues(pair.Master.Number, slave.Number, name);
+        queues.Put(content, info.Termios is null ? default : FromEntry(info.Termios), Settle);
+
+        void Settle()
+        {
+            if (info.Termios is not null)
+            {
+                RestoreSettings(pair.Master.Number, info);
+            }
+        }
+    }
+
+    private static TtyDataEntry? FindData(RestoreContext context, TtyInfoEntry? info)
+        => info is null ? null : context.Images.All<TtyDataEntry>(ImageKind.TtyData).FirstOrDefault(data => data.TtyId == info.Id);
 }

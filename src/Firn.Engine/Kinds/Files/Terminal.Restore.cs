@@ -57,23 +57,23 @@ internal sealed partial class Terminal
         }
 
         bool isMaster = (info.Id & 1) != 0;
+        if (state.Filled.Add(info.Pty.Index))
+        {
+            uint slaveId = info.Pty.Index << 1;
+            RestorePair(context, pair, state.Find(context, slaveId + 1), state.Find(context, slaveId));
+        }
+
         if (isMaster)
         {
-            Sys.TerminalLock(pair.Master.Number, info.Locked).OrThrow($"ioctl(master {info.Pty.Index}, TIOCSPTLCK)");
             int packets = info.PacketMode ? 1 : 0;
             Sys.Ioctl(pair.Master.Number, TerminalIoctl.TIOCPKT, ref packets).OrThrow($"ioctl(master {info.Pty.Index}, TIOCPKT)");
+            Sys.TerminalLock(pair.Master.Number, info.Locked).OrThrow($"ioctl(master {info.Pty.Index}, TIOCSPTLCK)");
         }
-
-        if (info.Termios is not null)
+        else if (info.HasUid)
         {
-            RestoreSettings(fd.Number, info);
-            if (info.HasUid)
-            {
-                Sys.Fchown(fd.Number, info.Uid, info.Gid).OrThrow($"fchown(pts {info.Pty.Index})");
-            }
+            Sys.Fchown(fd.Number, info.Uid, info.Gid).OrThrow($"fchown(pts {info.Pty.Index})");
         }
 
-        RestoreData(context, state, info, pair, fd, isMaster);
         bool isAlone = !isMaster && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info);
         if (isAlone && !context.Hooks.OfferTerminal(pair.Master.Number))
         {
@@ -213,25 +213,6 @@ internal sealed partial class Terminal
         return settings;
     }
 
-    private static void RestoreData(RestoreContext context, Pairs state, TtyInfoEntry info, Pair pair, Fd fd, bool isMaster)
-    {
-        foreach (TtyDataEntry data in context.Images.All<TtyDataEntry>(ImageKind.TtyData).Where(data => data.TtyId == info.Id))
-        {
-            string name = $"terminal {info.Id}";
-            if (!isMaster)
-            {
-                RefillInput(pair.Master.Number, fd.Number, data.Data.ToByteArray(), name);
-                continue;
-            }
-
-            using var slave = new Fd(
-                Sys.TerminalOpenPeer(
-                    pair.Master.Number,
-                    OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_CLOEXEC).OrThrow($"ioctl({name}, TIOCGPTPEER)").Int32);
-            RefillOutput(slave.Number, data.Data.ToByteArray(), name);
-        }
-    }
-
     /// <summary>A pair under restore.</summary>
     private sealed class Pair(Fd master) : IDisposable
     {
@@ -254,6 +235,13 @@ internal sealed partial class Terminal
         public Dictionary<uint, Pair> ByIndex { get; } = [];
 
         public HashSet<uint> Linked { get; } = [];
+
+        /// <summary>The indices of pairs that have their settings and content.</summary>
+        public HashSet<uint> Filled { get; } = [];
+
+        /// <summary>The terminal of an id, or null.</summary>
+        public TtyInfoEntry? Find(RestoreContext context, uint id)
+            => context.Images.All<TtyInfoEntry>(ImageKind.TtyInfo).FirstOrDefault(info => info.Id == id);
 
         public TtyInfoEntry InfoOf(RestoreContext context, uint id)
         {

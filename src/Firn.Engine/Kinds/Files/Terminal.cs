@@ -53,6 +53,23 @@ internal sealed partial class Terminal : FileKind
                     "it is a terminal of a program outside of the tree",
                     "allow it with --shell-job, also at the restore, where the caller's terminal takes its place");
                 break;
+            case Side.Master when (PollOf(file.Taken.Number) & PollEvents.POLLPRI) != 0:
+                context.Problems.Add(
+                    "terminal-packet-status",
+                    file.Owner.Pid,
+                    file.Resource,
+                    "in packet mode, a change of the terminal's state waits to be read, and reading would take it away",
+                    "let the program read it");
+                break;
+            case Side.Master when context.Files.Files.Any(
+                other => other != file && other.IsDescriptor && SideOf(other) == Side.Master && IndexOf(other) == IndexOf(file)):
+                context.Problems.Add(
+                    "terminal-instance",
+                    file.Owner.Pid,
+                    file.Resource,
+                    $"two terminals of the tree have the number {IndexOf(file)}, in different instances of devpts",
+                    "let the program close one of them");
+                break;
             case Side.Controlling when !context.Options.ShellJob && !IsOfTree(context, file.Owner):
                 context.Problems.Add(
                     "controlling-terminal",
@@ -86,10 +103,21 @@ internal sealed partial class Terminal : FileKind
 
         context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Reg, Id = pathId, Reg = path });
         entry.Tty = new TtyFileEntry { Id = file.Id, TtyInfoId = infoId, Flags = (uint)file.Flags, Fown = owner, RegfId = pathId };
-        if (context.Files.State.Get<Dumped>().Infos.Add(infoId))
+        Dumped state = context.Files.State.Get<Dumped>();
+        if (state.Infos.Add(infoId))
         {
-            context.Images.Add(ImageKind.TtyInfo, 0, DumpInfo(context, file, infoId));
-            DumpData(context, file, infoId);
+            TtyInfoEntry info = DumpInfo(context, file, infoId);
+            context.Images.Add(ImageKind.TtyInfo, 0, info);
+            state.ById.Add(infoId, info);
+            if (state.Stops.TryGetValue(infoId, out uint stop))
+            {
+                info.Stopped = stop;
+            }
+
+            if (SideOf(file) == Side.Master)
+            {
+                DumpData(context, file, info);
+            }
         }
     }
 
@@ -209,5 +237,10 @@ internal sealed partial class Terminal : FileKind
     private sealed class Dumped
     {
         public HashSet<uint> Infos { get; } = [];
+
+        public Dictionary<uint, TtyInfoEntry> ById { get; } = [];
+
+        /// <summary>Why slaves are stopped, by the id of their info, which may come later.</summary>
+        public Dictionary<uint, uint> Stops { get; } = [];
     }
 }

@@ -44,6 +44,10 @@ internal sealed class WorkingDirectory : TaskKind
             batch.Call(Sysno.chroot, batch.Text("."));
         }
 
-        batch.Call(Sysno.fchdir, context.Files[fs.CwdId].Number);
+        // One in /proc of a task comes later.
+        if (context.Files.IsProvided(fs.CwdId))
+        {
+            batch.Call(Sysno.fchdir, context.Files[fs.CwdId].Number);
+        }
     }
 }
