@@ -78,9 +78,9 @@ internal readonly record struct FileName(NameState State, string Path)
     }
 
     private static bool IsGone(DumpContext context, OpenFile file, int pid)
-        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, ProcFiles.Root), out FileStat proc).IsError
+        => !Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, ProcFiles.Root), out FileStat proc).IsError
         && proc.st_dev == file.Stat.st_dev
-        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
+        && Sys.StatAt(At.AT_FDCWD, AsSeenBy(context, file, $"{ProcFiles.Root}{pid}"), out _).Errno == Errno.ENOENT;
 
     private static NameState LeadsTo(DumpContext context, OpenFile file, string path)
     {
