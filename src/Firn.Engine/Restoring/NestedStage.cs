@@ -135,7 +135,8 @@ internal static class NestedStage
     {
         foreach (NamespaceKind kind in Differing(context, task))
         {
-            Fd entrance = NestedNamespaces.Find(context, kind.Flag, kind.GetId(task.Ids))?.Entrance ?? context.Files.State.Get<Homes>().ByKind[kind.Flag];
+            Fd entrance = NestedNamespaces.Find(context, kind.Flag, kind.GetId(task.Ids))?.Entrance
+                ?? context.Files.State.Get<Homes>().ByKind[kind.Flag];
             batch.Call(Sysno.setns, entrance.Number, (int)kind.Flag);
         }
     }

@@ -61,13 +61,14 @@ internal sealed class RestorePlan
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
         List<RestoredNamespace> nested = NestedStage.Plan(images, tasks);
         images.Ids = UserNamespace.Resolve(images, namespaces);
+        int lowest = namespaces.Count + nested.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest;
         var context = new RestoreContext
         {
             Options = options,
             Log = log,
             Images = images,
             Hooks = new HookCaller(options.Hooks, options.ImagesDirectory, log),
-            Files = DescriptorTables.Prepare(images, tasks, namespaces.Count + nested.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest),
+            Files = DescriptorTables.Prepare(images, tasks, lowest),
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);

@@ -23,7 +23,8 @@ internal sealed class UnixNames(RestoreContext context)
     /// <summary>Binds a socket for good, or, where its path was deleted, until <see cref="Unlink"/>.</summary>
     /// <exception cref="RestoreConflictException">The name is taken.</exception>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public void Bind(Fd socket, UnixSkEntry message) => NestedNamespaces.WithinMount(context, message.MntId, () => BindHere(socket, message));
+    public void Bind(Fd socket, UnixSkEntry message)
+        => NestedNamespaces.WithinMount(context, message.MntId, () => BindHere(socket, message));
 
     private void BindHere(Fd socket, UnixSkEntry message)
     {
@@ -130,7 +131,7 @@ internal sealed class UnixNames(RestoreContext context)
         }
     }
 
-    /// <summary>What tells names apart beside themselves: a path is one of a mount namespace, any other name of a network namespace.</summary>
+    /// <summary>What tells names apart: a path is one of a mount namespace, any other name one of a network namespace.</summary>
     public uint PlaceOf(UnixSkEntry message)
         => IsPath(message) ? NestedNamespaces.OfMount(context, message.MntId)?.Id ?? 0 : message.NsId;
 
