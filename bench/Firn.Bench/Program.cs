@@ -25,6 +25,15 @@ foreach (Measured measured in Measured.All.Where(one => one.Name.Contains(only, 
     Console.Out.WriteLine($"| {measured.Name} | plain write, read | {write} | {read} | | |");
 }
 
+if (ContainerRounds.Name.Contains(only, StringComparison.OrdinalIgnoreCase))
+{
+    foreach ((Tool tool, Samples samples) in ContainerRounds.Run(tools, rounds))
+    {
+        Console.Out.WriteLine(
+            $"| {ContainerRounds.Name} | {tool.Name} | {samples.Dump} | {samples.Restore} | {samples.Still} | {samples.Images} |");
+    }
+}
+
 if ("ASP.NET".Contains(only, StringComparison.OrdinalIgnoreCase))
 {
     Console.Out.WriteLine();

@@ -105,7 +105,7 @@ internal static class Rounds
     }
 
     /// <summary>The longest time between two looks at the clock since the last question, in milliseconds.</summary>
-    private static double Longest(PidNamespace space, int pid, string clock)
+    public static double Longest(PidNamespace space, int pid, string clock)
     {
         File.Delete(clock);
         space.Kill(pid, SIGUSR1);

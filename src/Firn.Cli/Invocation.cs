@@ -52,6 +52,12 @@ internal sealed class Invocation
 
     public bool TcpEstablished { get; set; }
 
+    public bool TcpClose { get; set; }
+
+    public bool SkipInFlight { get; set; }
+
+    public NetworkLock NetworkLock { get; set; }
+
     public bool ExternalUnixSockets { get; set; }
 
     public bool SkipFileCheck { get; set; }
@@ -143,6 +149,9 @@ internal sealed class Invocation
         LinkRemap = LinkRemap,
         GhostLimit = GhostLimit,
         TcpEstablished = TcpEstablished,
+        TcpClose = TcpClose,
+        SkipInFlight = SkipInFlight,
+        NetworkLock = NetworkLock,
         ExternalUnixSockets = ExternalUnixSockets,
         EmptyNamespaces = EmptyNamespaces,
         External = AllExternal,
@@ -172,6 +181,9 @@ internal sealed class Invocation
         CgroupYard = CgroupYard,
         ShellJob = ShellJob,
         FileLocks = FileLocks,
+        TcpEstablished = TcpEstablished,
+        TcpClose = TcpClose,
+        NetworkLock = NetworkLock,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
         SkipFileCheck = SkipFileCheck,
         NewPidNamespace = NewPidNamespace,

@@ -47,7 +47,15 @@ internal static class Options
             "the largest unlinked file to save whole, with K, M or G (default: 1M)", (to, text) => to.GhostLimit = Size(text)),
         Switch("link-remap", '\0', Verbs.Dump,
             "link files back that have lost their path but not their last name", (to, on) => to.LinkRemap = on),
-        Switch("tcp-established", '\0', Verbs.Dump | Verbs.Restore, "save established TCP connections", (to, on) => to.TcpEstablished = on),
+        Switch("tcp-established", '\0', Verbs.Dump | Verbs.Restore,
+            "save and restore TCP connections, so that they go on", (to, on) => to.TcpEstablished = on),
+        Switch("tcp-close", '\0', Verbs.Dump | Verbs.Restore,
+            "save or restore TCP connections as closed sockets", (to, on) => to.TcpClose = on),
+        Switch("skip-in-flight", '\0', Verbs.Dump,
+            "leave out TCP connections that are not accepted or not established yet", (to, on) => to.SkipInFlight = on),
+        Value("network-lock", '\0', Verbs.Dump | Verbs.Restore, "METHOD",
+            "how the network is locked meanwhile: nftables (default; iptables means the same) or skip",
+            (to, text) => to.NetworkLock = NetworkLockOf(text)),
         Optional(
             "ext-unix-sk", 'x', Verbs.Dump | Verbs.Restore, "INODE", "allow unix sockets whose peer is outside the tree", AllowUnixSockets),
         Value("external", '\0', Verbs.Dump | Verbs.Restore, "TYPE[ID]:VALUE",
@@ -155,7 +163,6 @@ internal static class Options
         Accepted("allow-uprobes", "nothing to allow"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
-        AcceptedValue("network-lock", '\0', "METHOD", "no connection is saved that would need the lock"),
         AcceptedValue("file-validation", '\0', "METHOD", "size and permissions are compared"),
         AcceptedValue("pre-dump-mode", '\0', "MODE", "concerns pre-dump"),
         Optional("cpu-cap", '\0', Verbs.None, "CAPABILITIES", "which features of the processor must be there", null, Support.Accepted),
@@ -169,7 +176,7 @@ internal static class Options
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
-            "lsm-mount-context", ArgumentRule.Required), NotYet("skip-in-flight"), NotYet("tcp-close"),
+            "lsm-mount-context", ArgumentRule.Required), 
         NotYet("unprivileged"),
     ];
 
@@ -390,6 +397,13 @@ internal static class Options
             to.Verbosity = Number(text);
         }
     }
+
+    private static NetworkLock NetworkLockOf(string text) => text switch
+    {
+        "iptables" or "nftables" => NetworkLock.Nftables,
+        "skip" => NetworkLock.Skip,
+        _ => throw new UsageException($"--network-lock {text} is no method; there are iptables, nftables and skip"),
+    };
 
     private static int Number(string text)
         => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value)

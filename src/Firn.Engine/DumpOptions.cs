@@ -33,6 +33,15 @@ public sealed record DumpOptions
     /// <summary>Save established TCP connections (`--tcp-established`).</summary>
     public bool TcpEstablished { get; init; }
 
+    /// <summary>Save connections as closed sockets (`--tcp-close`).</summary>
+    public bool TcpClose { get; init; }
+
+    /// <summary>Leave out connections that no one has accepted yet, or that aren't established (`--skip-in-flight`).</summary>
+    public bool SkipInFlight { get; init; }
+
+    /// <summary>How the network is locked while connections are saved (`--network-lock`).</summary>
+    public NetworkLock NetworkLock { get; init; }
+
     /// <summary>Allow unix sockets whose peer is outside the tree (`--ext-unix-sk`).</summary>
     public bool ExternalUnixSockets { get; init; }
 

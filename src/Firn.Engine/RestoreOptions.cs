@@ -27,6 +27,15 @@ public sealed record RestoreOptions
     /// <summary>Restore file locks (`--file-locks`).</summary>
     public bool FileLocks { get; init; }
 
+    /// <summary>Restore established TCP connections (`--tcp-established`).</summary>
+    public bool TcpEstablished { get; init; }
+
+    /// <summary>Restore TCP connections as closed sockets (`--tcp-close`).</summary>
+    public bool TcpClose { get; init; }
+
+    /// <summary>How the network is locked while connections are made again (`--network-lock`).</summary>
+    public NetworkLock NetworkLock { get; init; }
+
     /// <summary>
     /// Restore a tree that had no pid namespace of its own into a new one (`--new-pid-namespace`), so that no pid is ever taken.
     /// </summary>

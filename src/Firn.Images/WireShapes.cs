@@ -118,8 +118,9 @@ internal static class WireShapes
         [1, 2, 3, 4, 5, 6], (7, FanotifyInodeMarkEntry), (8, FanotifyMountMarkEntry));
     internal static readonly WireShape FanotifyFileEntry = new([1, 2, 3, 4, 5], (3, FownEntry), (6, FanotifyMarkEntry));
     internal static readonly WireShape FilePermsEntry = new([1, 2, 3]);
+    internal static readonly WireShape SkCredentialsEntry = new([1, 2, 3]);
     internal static readonly WireShape UnixSkEntry = new(
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], (9, FownEntry), (10, SkOptsEntry), (13, FilePermsEntry));
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], (9, FownEntry), (10, SkOptsEntry), (13, FilePermsEntry), (1002, SkCredentialsEntry));
     internal static readonly WireShape FifoEntry = new([1, 2]);
     internal static readonly WireShape PipeEntry = new([1, 2, 3, 4], (4, FownEntry));
     internal static readonly WireShape TtyFileEntry = new([1, 2, 3, 4], (4, FownEntry));
@@ -168,7 +169,7 @@ internal static class WireShapes
     internal static readonly WireShape SeccompFilter = new([1]);
     internal static readonly WireShape SeccompEntry = new([], (1, SeccompFilter));
     internal static readonly WireShape ScmEntry = new([1]);
-    internal static readonly WireShape SkPacketEntry = new([1, 2], (4, ScmEntry));
+    internal static readonly WireShape SkPacketEntry = new([1, 2], (4, ScmEntry), (1001, SkCredentialsEntry));
     internal static readonly WireShape DumpStatsEntry = new([1, 2, 3, 4, 5, 6, 7, 9]);
     internal static readonly WireShape RestoreStatsEntry = new([1, 2, 3, 4]);
     internal static readonly WireShape StatsEntry = new([], (1, DumpStatsEntry), (2, RestoreStatsEntry));

@@ -58,6 +58,55 @@ public static unsafe partial class Kernel
         }
     }
 
+    /// <summary>Makes a task without an exit signal, with an id of its own in the innermost pid namespace.</summary>
+    /// <param name="flags">What it shares.</param>
+    /// <param name="pid">The id, or 0 for the next one.</param>
+    /// <param name="childCode">What it runs, as above.</param>
+    /// <param name="childArgument">What it finds in rbx.</param>
+    public static SysResult Clone3(CloneFlags flags, int pid, ReadOnlySpan<byte> childCode, nint childArgument)
+    {
+        // SAFETY: the id lies on the stack for as long as the call lasts.
+        var arguments = new CloneArgs { flags = (ulong)flags, set_tid = pid > 0 ? (ulong)&pid : 0, set_tid_size = pid > 0 ? 1UL : 0 };
+        return Clone3(in arguments, childCode, childArgument);
+    }
+
+    // struct: number, four arguments, result, user, group. setresgid(-1, group, -1), setresuid(-1, user, -1), the call, exit(0).
+    private static ReadOnlySpan<byte> CallAsCode =>
+    [
+        0xb8, 0x77, 0x00, 0x00, 0x00, 0x48, 0x83, 0xcf, 0xff, 0x48, 0x8b, 0x73, 0x38, 0x48, 0x83, 0xca, 0xff, 0x0f, 0x05,
+        0xb8, 0x75, 0x00, 0x00, 0x00, 0x48, 0x83, 0xcf, 0xff, 0x48, 0x8b, 0x73, 0x30, 0x48, 0x83, 0xca, 0xff, 0x0f, 0x05,
+        0x48, 0x8b, 0x03, 0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10, 0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20, 0x0f, 0x05,
+        0x48, 0x89, 0x43, 0x28, 0x31, 0xff, 0xb8, 0x3c, 0x00, 0x00, 0x00, 0x0f, 0x05,
+    ];
+
+    /// <summary>
+    /// Makes a system call as a process that is there for that alone: with an id and effective user and group of its own, and the
+    /// caller's memory, descriptors and directories. What the kernel keeps of who has called is then that process.
+    /// </summary>
+    /// <param name="identity">Who calls.</param>
+    /// <param name="nr">The call.</param>
+    /// <param name="a0">Its arguments.</param>
+    /// <param name="a1">The second.</param>
+    /// <param name="a2">The third.</param>
+    /// <param name="a3">The fourth.</param>
+    /// <returns>What the call gives; or of clone3(2): EEXIST if the id is taken, EPERM, EINVAL.</returns>
+    public static SysResult CallAs(Identity identity, Sysno nr, nint a0, nint a1, nint a2, nint a3)
+    {
+        // SAFETY: the parent stands still until the child has ended (CLONE_VFORK), so that what lies on its stack stays there.
+        nint* call = stackalloc nint[8];
+        (call[0], call[1], call[2], call[3], call[4]) = ((nint)nr, a0, a1, a2, a3);
+        (call[5], call[6], call[7]) = (-(nint)Errno.EAGAIN, (nint)identity.User, (nint)identity.Group);
+        const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FILES | CloneFlags.CLONE_FS | CloneFlags.CLONE_VFORK;
+        SysResult child = Clone3(Flags, identity.Pid, CallAsCode, (nint)call);
+        if (child.IsError)
+        {
+            return child;
+        }
+
+        Sys.Wait4(child.Int32, out _, WaitOptions.__WALL).OrThrow($"wait4({child.Int32})");
+        return new SysResult(call[5]);
+    }
+
     /// <summary>
     /// Makes a process with a certain id that has ended when this returns, and is there until it is waited for (with __WALL). clone3(2).
     /// </summary>

@@ -35,6 +35,28 @@ public static unsafe partial class Sys
         }
     }
 
+    /// <summary>connect(2) as another process: who accepts sees it (SO_PEERCRED).</summary>
+    /// <inheritdoc cref="Kernel.CallAs"/>
+    public static SysResult ConnectAs(Identity identity, int socket, ReadOnlySpan<byte> address)
+    {
+        fixed (byte* pointer = address)
+        {
+            return Kernel.CallAs(identity, Sysno.connect, socket, (nint)pointer, address.Length, 0);
+        }
+    }
+
+    /// <summary>socketpair(2) as another process: both ends see it (SO_PEERCRED).</summary>
+    /// <inheritdoc cref="Kernel.CallAs"/>
+    public static SysResult SocketPairAs(Identity identity, SocketFamily family, SocketType type, out int first, out int second)
+    {
+        int* pair = stackalloc int[2];
+        pair[0] = pair[1] = -1;
+        SysResult result = Kernel.CallAs(identity, Sysno.socketpair, (nint)family, (nint)type, 0, (nint)pair);
+        first = pair[0];
+        second = pair[1];
+        return result;
+    }
+
     /// <summary>getsockname(2); the length may be more than there was room for.</summary>
     public static SysResult GetSockName(int socket, Span<byte> address, out int length)
     {
@@ -159,6 +181,26 @@ public static unsafe partial class Sys
             SysResult result = Kernel.Call(Sysno.recvmsg, socket, (nint)(&message), (nint)flags);
             received = result.IsError ? default : new ReceivedMessage((int)message.msg_controllen, message.msg_namelen, message.msg_flags);
             return result;
+        }
+    }
+
+    /// <summary>
+    /// recvmsg(2) with MSG_PEEK into memory that ends where nothing can be written: of a stream it gives the buffers that fit as a whole.
+    /// </summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="room">What can be written to; all that lies there is overwritten.</param>
+    /// <returns>The bytes of the whole buffers of the queue that fit; -EFAULT if not even one does.</returns>
+    public static SysResult PeekWholeBuffers(int socket, Span<byte> room)
+    {
+        fixed (byte* pointer = room)
+        {
+            // Nothing is ever mapped at address 0 (vm.mmap_min_addr).
+            Iovec* vectors = stackalloc Iovec[2];
+            vectors[0] = new Iovec { iov_base = (nint)pointer, iov_len = room.Length };
+            vectors[1] = new Iovec { iov_base = 0, iov_len = Kernel.PageSize };
+            Msghdr message = new() { msg_iov = (nint)vectors, msg_iovlen = 2 };
+            return Kernel.Call(
+                Sysno.recvmsg, socket, (nint)(&message), (nint)(MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT));
         }
     }
 

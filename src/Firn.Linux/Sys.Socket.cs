@@ -19,6 +19,11 @@ public static partial class Sys
     public static SysResult Accept(int socket, SocketType flags = SocketType.SOCK_CLOEXEC)
         => Kernel.Call(Sysno.accept4, socket, 0, 0, (nint)flags);
 
+    /// <summary>listen(2) as another process: who connects sees it (SO_PEERCRED).</summary>
+    /// <inheritdoc cref="Kernel.CallAs"/>
+    public static SysResult ListenAs(Identity identity, int socket, int backlog)
+        => Kernel.CallAs(identity, Sysno.listen, socket, backlog, 0, 0);
+
     /// <summary>shutdown(2).</summary>
     public static SysResult Shutdown(int socket, ShutdownHow how) => Kernel.Call(Sysno.shutdown, socket, (nint)how);
 

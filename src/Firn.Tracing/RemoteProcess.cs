@@ -4,23 +4,26 @@ using Firn.Linux.Procfs;
 
 namespace Firn.Tracing;
 
-/// <summary>A frozen process that Firn is to go into.</summary>
+/// <summary>A thread of a process that Firn is to go into.</summary>
+/// <param name="Tracee">The thread, stopped and captured.</param>
+/// <param name="ProcessId">The id of its process as its own pid namespace sees it.</param>
+/// <param name="ThreadId">Its own id, so seen.</param>
+/// <param name="IsFirst">Whether it makes the calls that concern its process as a whole.</param>
+public sealed record EntryThread(Tracee Tracee, int ProcessId, int ThreadId, bool IsFirst);
+
+/// <summary>A frozen process that Firn is to go into; or several that share one memory.</summary>
 /// <param name="Pid">The process, as Firn sees it.</param>
 /// <param name="PidFd">A pidfd of it.</param>
 /// <param name="Mappings">Its mappings.</param>
-/// <param name="Status">Its /proc/PID/status.</param>
-/// <param name="Threads">Its threads, stopped and captured, the one to go in by first (the leader, where it lives).</param>
-/// <param name="OwnProcessId">The process id as the process's own pid namespace sees it.</param>
-/// <param name="OwnThreadIds">The thread ids, so seen, in the order of <paramref name="Threads"/>.</param>
+/// <param name="Statuses">Its /proc/PID/status; those of all that share its memory.</param>
+/// <param name="Threads">All threads, the one to go in by first (the leader, where it lives).</param>
 /// <param name="LeftDescriptors">Descriptors that a Firn which was killed has left in it: they are closed on the way in.</param>
 public sealed record EntryRequest(
     int Pid,
     Fd PidFd,
     IReadOnlyList<Mapping> Mappings,
-    ProcStatus Status,
-    IReadOnlyList<Tracee> Threads,
-    int OwnProcessId,
-    IReadOnlyList<int> OwnThreadIds,
+    IReadOnlyList<ProcStatus> Statuses,
+    IReadOnlyList<EntryThread> Threads,
     IReadOnlyList<int> LeftDescriptors);
 
 /// <summary>A frozen process that Firn is in: a scratch that both see, and a way for each thread to make system calls.</summary>
@@ -36,6 +39,7 @@ public sealed class RemoteProcess : IDisposable
 {
     private const int ThreadBatchSize = 8 << 10;
     private const int MainBatchSize = 1 << 20;
+    private const int ProcessBatchSize = 64 << 10;
     private const int BelowFrame = 1024;
     private const int RedZone = 128;
 
@@ -55,9 +59,9 @@ public sealed class RemoteProcess : IDisposable
     private RemoteProcess(EntryRequest request)
     {
         this.request = request;
-        first = request.Threads[0];
+        first = request.Threads[0].Tracee;
         entry = EntryPoints.Find(request.Pid, request.Mappings);
-        endSignal = ChooseEndSignal(request.Status, request.Threads);
+        endSignal = ChooseEndSignal(request.Statuses, Tracees(request));
         leftOver = [.. request.Mappings.Where(IsScratch)];
         frameSize = FrameSize(first);
         stackBytes = new byte[StackArea(first)];
@@ -65,7 +69,8 @@ public sealed class RemoteProcess : IDisposable
         // A thread so deep in its stack that it uses the lowest pages leaves no room for a frame there.
         HasWayHome = entry.Trampoline.Value != 0
             && entry.StackBottom.Value != 0
-            && !request.Threads.Any(thread => thread.Found!.Registers.rsp - entry.StackBottom.Value < (ulong)stackBytes.Length + RedZone);
+            && !Tracees(request).Any(
+                tracee => tracee.Found!.Registers.rsp - entry.StackBottom.Value < (ulong)stackBytes.Length + RedZone);
     }
 
     /// <summary>The process.</summary>
@@ -96,7 +101,7 @@ public sealed class RemoteProcess : IDisposable
         foreach (EntryRequest request in requests)
         {
             var process = new RemoteProcess(request);
-            if (IsOnWayHome(request.Mappings, request.Threads))
+            if (IsOnWayHome(request.Mappings, Tracees(request)))
             {
                 throw new TraceeBusyException(
                     request.Pid,
@@ -192,9 +197,17 @@ public sealed class RemoteProcess : IDisposable
     /// <summary>Lets go of Firn's side of the scratch. The process is not touched: for one that is to be killed, or is gone.</summary>
     public void Dispose() => Scratch?.Dispose();
 
-    internal static Signal ChooseEndSignal(ProcStatus status, IReadOnlyList<Tracee> tracees)
+    internal static Signal ChooseEndSignal(IReadOnlyList<ProcStatus> statuses, IReadOnlyList<Tracee> tracees)
     {
-        ulong avoid = status.SigCgt | status.ShdPnd | status.SigPnd;
+        ulong pending = 0;
+        ulong caught = 0;
+        foreach (ProcStatus status in statuses)
+        {
+            pending |= status.ShdPnd | status.SigPnd;
+            caught |= status.SigCgt;
+        }
+
+        ulong avoid = caught | pending;
         ulong blocked = 0;
         foreach (Tracee tracee in tracees)
         {
@@ -202,7 +215,7 @@ public sealed class RemoteProcess : IDisposable
         }
 
         // A signal that is blocked may be waited for by signalfd or sigwait, so it is the second choice.
-        foreach (ulong never in (ReadOnlySpan<ulong>)[avoid | blocked, avoid, status.ShdPnd | status.SigPnd])
+        foreach (ulong never in (ReadOnlySpan<ulong>)[avoid | blocked, avoid, pending])
         {
             foreach (Signal signal in (ReadOnlySpan<Signal>)[Signal.SIGURG, Signal.SIGWINCH, Signal.SIGCHLD, Signal.SIGCONT])
             {
@@ -243,7 +256,8 @@ public sealed class RemoteProcess : IDisposable
     private void TakeMemfd()
     {
         scratchFd = (int)Require(call!.Finish(), "memfd_create(firn-scratch)");
-        int areas = (frameSize + BelowFrame + ThreadBatchSize + 128) * request.Threads.Count;
+        int areas = ((frameSize + BelowFrame + ThreadBatchSize + 128) * request.Threads.Count)
+            + (ProcessBatchSize * request.Threads.Count(thread => thread.IsFirst));
         int size = (Kernel.PageSize + areas + MainBatchSize + Kernel.PageSize - 1) & ~(Kernel.PageSize - 1);
         Scratch = Scratch.Adopt(
             new Fd(Sys.PidfdGetFd(request.PidFd.Number, scratchFd).OrThrow($"pidfd_getfd({Pid}, {scratchFd})").Int32), size);
@@ -252,11 +266,13 @@ public sealed class RemoteProcess : IDisposable
 
     private void TakeMapping()
     {
-        ulong address = (ulong)Require(call!.Finish(), "mmap(firn-scratch)");
+        long mapped = call!.Finish();
+        ulong address = mapped == -(long)Errno.EACCES ? MapWithoutBoth() : (ulong)Require(mapped, "mmap(firn-scratch)");
         Scratch.Address = new RemotePtr(address);
         for (int i = 0; i < request.Threads.Count; i++)
         {
-            threads.Add(MakeRemote(request.Threads[i], request.OwnThreadIds[i], i == 0 ? MainBatchSize : ThreadBatchSize));
+            threads.Add(MakeRemote(
+                request.Threads[i], i == 0 ? MainBatchSize : request.Threads[i].IsFirst ? ProcessBatchSize : ThreadBatchSize));
         }
 
         RemoteBatch batch = threads[0].Batch;
@@ -290,6 +306,31 @@ public sealed class RemoteProcess : IDisposable
         batch.Start("enter");
     }
 
+    // Memory that is written and executed is denied to the process (PR_SET_MDWE): executed first, and then written where it need not be.
+    private ulong MapWithoutBoth()
+    {
+        ulong address = (ulong)Require(
+            Single(
+                null,
+                Sysno.mmap,
+                0,
+                (ulong)Scratch.Size,
+                (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_EXEC),
+                (ulong)MapFlags.MAP_SHARED,
+                (ulong)scratchFd,
+                0).Make(),
+            "mmap(firn-scratch)");
+        Require(
+            Single(
+                null,
+                Sysno.mprotect,
+                address + (ulong)Kernel.PageSize,
+                (ulong)(Scratch.Size - Kernel.PageSize),
+                (ulong)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE)).Make(),
+            "mprotect(firn-scratch)");
+        return address;
+    }
+
     private void FinishEntry()
     {
         threads[0].Batch.Finish();
@@ -302,8 +343,11 @@ public sealed class RemoteProcess : IDisposable
     private SingleCall Single(ulong? mask, Sysno nr, params ReadOnlySpan<ulong> arguments)
         => new(first, first.Found!.Registers, entry.SystemCall, HasWayHome ? StackFrame : RemotePtr.Null, mask, nr, arguments);
 
-    private Remote MakeRemote(Tracee tracee, int threadId, int batchSize)
+    private static IReadOnlyList<Tracee> Tracees(EntryRequest request) => [.. request.Threads.Select(thread => thread.Tracee)];
+
+    private Remote MakeRemote(EntryThread thread, int batchSize)
     {
+        Tracee tracee = thread.Tracee;
         ScratchArea frameArea = Scratch.Allocate(BelowFrame + frameSize);
         ScratchArea batchArea = Scratch.Allocate(batchSize);
         RemotePtr frame = HomeFrame.Place(frameArea.Address + BelowFrame);
@@ -321,7 +365,7 @@ public sealed class RemoteProcess : IDisposable
             changed.Add(tracee);
         }
 
-        return new Remote(tracee, Scratch, found.Registers, frame, frameOffset, batchArea, endSignal, request.OwnProcessId, threadId);
+        return new Remote(tracee, Scratch, found.Registers, frame, frameOffset, batchArea, endSignal, thread.ProcessId, thread.ThreadId);
     }
 
     private void StartLeaving()

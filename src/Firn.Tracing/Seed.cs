@@ -164,6 +164,21 @@ public static partial class Seed
         }
     }
 
+    /// <summary>Lets a thread begin to exit (exit(2), which ends no other thread), by its own vdso: it needs nothing of Firn's.</summary>
+    /// <param name="thread">The thread, stopped.</param>
+    /// <param name="vdso">Where its vdso lies.</param>
+    /// <param name="status">The low byte of its status.</param>
+    public static void StartExit(Tracee thread, RemotePtr vdso, int status)
+    {
+        UserRegs registers = thread.GetRegisters();
+        registers.rip = EntryPoints.FindSystemCall(thread.Tid, vdso).Value;
+        registers.rax = (ulong)Sysno.exit;
+        registers.rdi = (ulong)status;
+        registers.orig_rax = ulong.MaxValue;
+        thread.SetRegisters(registers);
+        thread.Resume();
+    }
+
     /// <summary>
     /// Makes a seed that is to stay one the init of a pid namespace: let go, it reaps whoever ends, and exits when no one is left.
     /// </summary>

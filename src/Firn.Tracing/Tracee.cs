@@ -219,7 +219,8 @@ public sealed partial class Tracee
     public RegisterState Capture()
     {
         StoppedBy = Status.IsGroupStop ? Status.StopSignal : Signal.None;
-        return Found = new RegisterState(RestartableSequence.Leave(this, GetRegisters()), GetSignalMask(), GetExtendedState());
+        UserRegs registers = InterruptedCall.WithoutTrace(Tid, RestartableSequence.Leave(this, GetRegisters()));
+        return Found = new RegisterState(registers, GetSignalMask(), GetExtendedState());
     }
 
     /// <summary>Marks the tracee as gone or handed over, so that a later detach does nothing.</summary>

@@ -25,7 +25,10 @@ public sealed class EnteringTests
                 tracee.Capture();
                 using Fd pidFd = new(Sys.PidfdOpen(pid).OrThrow("pidfd_open").Int32);
                 RemoteProcess process = RemoteProcess.Enter(
-                    [new EntryRequest(pid, pidFd, Maps.Read(pid), ProcStatus.Read(pid), [tracee], pid, [pid], [])])[0];
+                    [
+                        new EntryRequest(
+                            pid, pidFd, Maps.Read(pid), [ProcStatus.Read(pid)], [new EntryThread(tracee, pid, pid, true)], []),
+                    ])[0];
                 RemoteBatch batch = process.Threads[0].Batch;
                 Slot self = batch.Call(Sysno.getpid);
                 Slot duplicate = batch.Call(Sysno.dup, 0);

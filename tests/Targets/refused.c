@@ -39,39 +39,6 @@ static int idle(void *unused)
     return unused != NULL;
 }
 
-static void *outlive(void *unused)
-{
-    (void)unused;
-    char line[64] = "";
-    while (!strstr(line, "Z")) {
-        FILE *stat = fopen("/proc/self/stat", "r");
-        char *seen = fgets(line, sizeof(line), stat);
-        fclose(stat);
-        if (!seen)
-            _exit(2);
-    }
-    ready();
-    exit(finish());
-}
-
-static volatile int other;
-
-static void *tell(void *unused)
-{
-    other = syscall(SYS_gettid);
-    idle(unused);
-    return NULL;
-}
-
-static int other_thread(void)
-{
-    pthread_t thread;
-    pthread_create(&thread, NULL, tell, NULL);
-    while (!other)
-        usleep(1000);
-    return other;
-}
-
 static struct sockaddr_in loopback(void)
 {
     return (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -99,28 +66,6 @@ static void corked(void)
     MUST(connect(fd, (void *)&a, n));
     MUST(setsockopt(fd, IPPROTO_UDP, UDP_CORK, &on, sizeof(on)));
     MUST(send(fd, "part", 4, 0));
-}
-
-static void in_flight(void)
-{
-    int pair[2];
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    char control[CMSG_SPACE(sizeof(int))] = { 0 };
-    struct iovec part = { "x", 1 };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &pair[0], sizeof(int));
-    MUST(sendmsg(pair[0], &message, 0));
-}
-
-static void out_of_band(void)
-{
-    int pair[2];
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    OFFERED(send(pair[0], "!", 1, MSG_OOB));
 }
 
 static void packets(void)
@@ -186,12 +131,6 @@ static void listener(void)
     OFFERED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
 }
 
-static void child(int flags)
-{
-    static char stack[65536];
-    MUST(clone(idle, stack + sizeof(stack), flags | SIGCHLD, NULL));
-}
-
 // The leader is no descendant any more, since its parent has ended; and lives.
 static void lost_group(void)
 {
@@ -230,10 +169,6 @@ int main(int argc, char **argv)
         established();
     else if (!strcmp(kind, "udp-corked"))
         corked();
-    else if (!strcmp(kind, "unix-fds-in-flight"))
-        in_flight();
-    else if (!strcmp(kind, "unix-out-of-band"))
-        out_of_band();
     else if (!strcmp(kind, "pipe-packets"))
         packets();
     else if (!strcmp(kind, "link-remap"))
@@ -282,21 +217,11 @@ int main(int argc, char **argv)
         int id = OFFERED(shmget(IPC_PRIVATE, 4096, 0600));
         OFFERED(shmat(id, NULL, 0) == (void *)-1 ? -1 : 0);
         shmctl(id, IPC_RMID, NULL);
-    } else if (!strcmp(kind, "shared-task-state"))
-        child(CLONE_FILES);
-    else if (!strcmp(kind, "shared-address-space"))
-        child(CLONE_VM);
-    else if (!strcmp(kind, "process-group"))
+    } else if (!strcmp(kind, "process-group"))
         lost_group();
     else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
-    else if (!strcmp(kind, "pidfd-thread"))
-        OFFERED(syscall(SYS_pidfd_open, other_thread(), O_EXCL));
-    else if (!strcmp(kind, "dead-leader")) {
-        pthread_t thread;
-        pthread_create(&thread, NULL, outlive, NULL);
-        pthread_exit(NULL);
-    } else
+    else
         return 2;
     ready();
     return finish();

@@ -23,7 +23,7 @@ internal static class Checkpoint
         using DumpPlan plan = clock.Run("pre-dump", () => PreDump.Run(options, log));
         using FrozenTree tree = clock.Run("freeze", () => UnlessGone(null, () => Freeze.Run(plan)));
         using var network = NetworkHold.Take(plan);
-        using DumpedTree dumped = clock.Run("dump", () => UnlessGone(tree, () => Dump.Run(plan, tree, clock)));
+        using DumpedTree dumped = clock.Run("dump", () => UnlessGone(tree, () => Dump.Run(plan, tree, network, clock)));
         clock.Run("thaw or kill", () => ThawOrKill.Run(plan, tree, network, dumped));
         return clock.Run("post-dump", () => PostDump.Run(tree, dumped, clock));
     }

@@ -19,9 +19,10 @@ internal static class Dump
     /// <summary>Dumps a frozen tree.</summary>
     /// <returns>What was dumped: memory on disk, messages still in Firn's memory.</returns>
     /// <exception cref="UnsupportedResourceException">Something can't be saved: nothing was written, nothing touched.</exception>
-    public static DumpedTree Run(DumpPlan plan, FrozenTree tree, PhaseClock clock)
+    public static DumpedTree Run(DumpPlan plan, FrozenTree tree, NetworkHold network, PhaseClock clock)
     {
         DumpContext context = Collect(plan.AskForExternal(), plan.Log, tree);
+        context.Packets = network.Packets;
         context.Clock = clock;
         var dumped = new DumpedTree(context, plan.Directory);
         try
@@ -114,28 +115,33 @@ internal static class Dump
 
     private static void Enter(FrozenTree tree)
     {
-        List<DumpedTask> living = [.. tree.Tasks.Where(task => !task.IsZombie)];
+        // One visit for each memory: processes that share one are threads of it to whoever goes in.
+        List<List<DumpedTask>> memories =
+            [.. tree.Tasks.Where(task => !task.IsZombie).GroupBy(task => task.MemoryOwner).Select(group => group.ToList())];
         IReadOnlyList<RemoteProcess> processes = RemoteProcess.Enter(
         [
-            .. living.Select(task => new EntryRequest(
-                task.Pid,
-                task.PidFd,
-                task.Mappings,
-                task.Status,
-                [.. task.Threads.Select(thread => thread.Tracee!)],
-                task.InnerPid,
-                [.. task.Threads.Select(thread => thread.InnerTid)],
-                task.LeftDescriptors)),
+            .. memories.Select(tasks => new EntryRequest(
+                tasks[0].MemoryOwner.Pid,
+                tasks[0].MemoryOwner.PidFd,
+                tasks[0].MemoryOwner.Mappings,
+                [.. tasks.Select(task => task.Status)],
+                [.. InOrder(tasks).Select(ToEntry)],
+                tasks[0].MemoryOwner.LeftDescriptors)),
         ]);
-        for (int i = 0; i < living.Count; i++)
+        for (int i = 0; i < memories.Count; i++)
         {
-            DumpedTask task = living[i];
-            task.Remote = processes[i];
-            for (int k = 0; k < task.Threads.Count; k++)
+            memories[i].ForEach(task => task.Remote = processes[i]);
+            foreach ((DumpedThread thread, Remote remote) in InOrder(memories[i]).Zip(processes[i].Threads))
             {
-                task.Threads[k].Remote = processes[i].Threads[k];
+                thread.Remote = remote;
             }
         }
+
+        static IEnumerable<DumpedThread> InOrder(List<DumpedTask> tasks)
+            => tasks.OrderBy(task => task == task.MemoryOwner ? 0 : 1).SelectMany(task => task.Threads);
+
+        static EntryThread ToEntry(DumpedThread thread)
+            => new(thread.Tracee!, thread.Task.InnerPid, thread.InnerTid, thread == thread.Task.Leader);
     }
 
     // All kinds of a thread queue into one batch; the batches of all threads run side by side.
@@ -151,7 +157,7 @@ internal static class Dump
                     continue;
                 }
 
-                if (thread == task.Leader)
+                if (thread == task.Leader && task.MemoryOwner == task)
                 {
                     MemoryDump.QueueQuestions(task, remote.Batch);
                 }

@@ -1,6 +1,7 @@
 using Firn.Engine.Freezing;
 using Firn.Engine.Tree;
-using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Checkpointing;
@@ -32,16 +33,6 @@ internal static class Examination
         {
             int session = task.Stat.Session;
             int group = task.Stat.ProcessGroup;
-            if (task.IsZombie && task.Threads.Exists(thread => thread.Tid != task.Pid))
-            {
-                context.Problems.Add(
-                    "dead-leader",
-                    task.Pid,
-                    "thread group",
-                    "its leader has exited while other threads run",
-                    "end the process, or let its threads end first");
-            }
-
             // Session and group 0: from outside of this pid namespace.
             if (!IsInTree(context, session) && !(sessions.TryGetValue(session, out bool known)
                 ? known
@@ -71,31 +62,55 @@ internal static class Examination
         }
     }
 
-    // Tasks that are no threads of one process, and yet share what only threads share, by clone(2) with CLONE_VM and its kin.
+    // What a process shares without being a thread it can only have from one who has all of it.
     private static void ExamineSharing(DumpContext context)
     {
-        ReadOnlySpan<(string What, Func<TaskKobjIdsEntry, uint> Id)> objects =
-        [
-            ("memory", ids => ids.VmId),
-            ("descriptors", ids => ids.FilesId),
-            ("working directory", ids => ids.FsId),
-            ("signal handlers", ids => ids.SighandId),
-        ];
-        foreach ((string what, Func<TaskKobjIdsEntry, uint> id) in objects)
+        var seen = new SharedState.Seen();
+        for (int i = 0; i < context.Tasks.Count; i++)
         {
-            foreach (IGrouping<uint, DumpedTask> sharing in context.Tasks.Where(task => !task.IsZombie).GroupBy(task => id(task.Ids))
-                .Where(group => group.Count() > 1))
+            DumpedTask task = context.Tasks[i];
+            if (task.IsZombie)
             {
-                DumpedTask second = sharing.ElementAt(1);
+                continue;
+            }
+
+            CloneFlags shared = seen.Add(task.Ids);
+            DumpedTask? creator = shared == 0
+                ? task.Parent
+                : SharedState.FindCreator(task, shared, context.Tasks.Take(i), one => one.Ids, one => one.Parent);
+            bool isOfAnotherSession = creator != task.Parent
+                && task.Stat.Session != creator?.Stat.Session && task.Stat.Session != task.ProcessId;
+            if (shared != 0 && (creator is null || isOfAnotherSession))
+            {
                 context.Problems.Add(
                     "shared-task-state",
-                    second.Pid,
-                    $"{what} shared with pid {sharing.First().Pid}",
-                    "processes that share these without being threads of one process can't be saved yet",
-                    "wait until the program has ended the one or executed another program in it (a vfork child does so at once)");
+                    task.Pid,
+                    "memory, descriptors, directories or signal handlers",
+                    "it shares them with a process that is neither its parent nor a child of its parent, and could not be made again so",
+                    "wait until the program has ended the one, or executed another program in it");
+            }
+        }
+
+        ExamineRoot(context);
+    }
+
+    // Shared with the outside: as the child of a vfork that has not executed its program.
+    private static void ExamineRoot(DumpContext context)
+    {
+        DumpedTask root = context.Tasks[0];
+        foreach (KcmpType type in (ReadOnlySpan<KcmpType>)[KcmpType.KCMP_VM, KcmpType.KCMP_FILES, KcmpType.KCMP_FS])
+        {
+            if (root.Stat.ParentPid > 0 && Sys.Kcmp(root.Pid, root.Stat.ParentPid, type) is { IsError: false, Int32: 0 })
+            {
+                context.Problems.Add(
+                    "shared-task-state",
+                    root.Pid,
+                    $"{type}",
+                    $"it shares it with its parent {root.Stat.ParentPid}, which is not in the tree",
+                    "dump a tree that holds both, or wait until the child has executed its program");
             }
         }
     }
 
-    private static bool IsInTree(DumpContext context, int pid) => context.Tasks.Exists(task => task.Pid == pid);
+    private static bool IsInTree(DumpContext context, int pid) => context.FindTask(pid) is not null;
 }

@@ -17,6 +17,8 @@ namespace Firn.Engine.Checkpointing;
 internal static class Freeze
 {
     private const long NanosecondsPerSecond = 1_000_000_000;
+    private const int RoundsOfPatience = 512;
+    private const int MostPause = 64;
 
     /// <summary>Freezes the tree.</summary>
     /// <returns>The tree, to be disposed whatever happens.</returns>
@@ -38,33 +40,51 @@ internal static class Freeze
 
     private static FrozenTree Run(DumpPlan plan, TreeFreezer freezer, long deadline)
     {
+        int pause = 1;
+        Dictionary<int, Tracee> held = [];
         while (true)
         {
-            var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1) };
+            var tree = new FrozenTree(plan.Log) { FrozenAt = Sys.ClockNanoseconds(1), Held = held };
             try
             {
                 freezer.Stop(deadline);
-                SeizeAll(plan, tree, freezer, deadline);
-                Look(tree);
-                if (FindOnWayHome(tree) is not { } task)
+                DumpedThread? waiting = SeizeAll(plan, tree, freezer, deadline);
+                if (waiting is null)
+                {
+                    Look(tree);
+                }
+                else
+                {
+                    // Only what is stopped can be let go. It stops as soon as it can.
+                    tree.Remove(waiting);
+                    held.Add(waiting.Tid, waiting.Tracee!);
+                }
+
+                DumpedTask? task = waiting?.Task ?? FindOnWayHome(tree);
+                if (task is null)
                 {
                     tree.Freezer = freezer;
                     return tree;
                 }
 
-                // A Firn that was in there was killed a moment ago.
+                // The child of a vfork is about to give its parent's memory back; or a Firn that was in there was killed a moment ago.
                 if (Sys.ClockNanoseconds(1) > deadline)
                 {
-                    throw new CheckpointException(
-                        $"task {task.Pid} is still on its way home from a dump that was killed: a system call that this made does not end; "
-                        + "try again later, or with a longer --timeout")
-                    {
-                        Phase = "freeze",
-                        Pid = task.Pid,
-                    };
+                    throw waiting is not null
+                        ? DoesNotStop(waiting)
+                        : new CheckpointException(
+                            $"task {task.Pid} is still on its way home from a dump that was killed: a system call that this made does not "
+                            + "end; try again later, or with a longer --timeout")
+                        {
+                            Phase = "freeze",
+                            Pid = task.Pid,
+                        };
                 }
 
-                plan.Log.LogDebug("pid {Pid} is on its way home from a dump that was killed: let go, to be frozen again", task.Pid);
+                plan.Log.LogDebug(
+                    "pid {Pid} {Why}: let go, to be frozen again",
+                    task.Pid,
+                    waiting is null ? "is on its way home from a dump that was killed" : "waits for the child of a vfork");
             }
             catch
             {
@@ -75,7 +95,8 @@ internal static class Freeze
 
             tree.Dispose();
             freezer.Forget();
-            Thread.Sleep(1);
+            Thread.Sleep(pause);
+            pause = Math.Min(2 * pause, MostPause);
         }
     }
 
@@ -83,7 +104,8 @@ internal static class Freeze
         => tree.Tasks.Find(task => !task.IsZombie
             && RemoteProcess.IsOnWayHome(task.Mappings, [.. task.Threads.Select(thread => thread.Tracee!)]));
 
-    private static void SeizeAll(DumpPlan plan, FrozenTree tree, TreeFreezer freezer, long deadline)
+    // Returns a thread that can't be stopped before the child of its vfork runs on; else null.
+    private static DumpedThread? SeizeAll(DumpPlan plan, FrozenTree tree, TreeFreezer freezer, long deadline)
     {
         AddTask(tree, plan.Options.Tree, null);
         bool changed = true;
@@ -103,7 +125,10 @@ internal static class Freeze
             freezer.Release(tree);
             foreach (DumpedThread thread in fresh)
             {
-                WaitUntilStopped(tree, thread, deadline);
+                if (!WaitUntilStopped(tree, thread, deadline))
+                {
+                    return thread;
+                }
             }
         }
 
@@ -115,6 +140,8 @@ internal static class Freeze
                 Pid = plan.Options.Tree,
             };
         }
+
+        return null;
     }
 
     private static bool Pass(FrozenTree tree, List<DumpedThread> fresh)
@@ -134,7 +161,7 @@ internal static class Freeze
 
     private static DumpedTask AddTask(FrozenTree tree, int pid, DumpedTask? parent)
     {
-        var task = new DumpedTask { Pid = pid, Parent = parent };
+        var task = new DumpedTask { ProcessId = pid, Parent = parent };
         parent?.Children.Add(task);
         tree.Tasks.Add(task);
         return task;
@@ -155,8 +182,13 @@ internal static class Freeze
                 continue;
             }
 
-            Tracee? tracee = Tracee.TrySeize(
-                tid, PtraceOptions.PTRACE_O_TRACESYSGOOD | PtraceOptions.PTRACE_O_SUSPEND_SECCOMP, out Errno errno);
+            Errno errno = Errno.None;
+            if (!tree.Held.Remove(tid, out Tracee? tracee))
+            {
+                tracee = Tracee.TrySeize(
+                    tid, PtraceOptions.PTRACE_O_TRACESYSGOOD | PtraceOptions.PTRACE_O_SUSPEND_SECCOMP, out errno);
+            }
+
             if (errno == Errno.EPERM)
             {
                 // Without CAP_SYS_ADMIN seccomp can't be suspended; a task without a filter does not mind.
@@ -219,7 +251,7 @@ internal static class Freeze
 
             foreach (int pid in children)
             {
-                if (pid != Sys.GetPid() && !tree.Tasks.Exists(known => known.Pid == pid))
+                if (pid != Sys.GetPid() && !tree.Tasks.Exists(known => known.ProcessId == pid))
                 {
                     AddTask(tree, pid, task);
                     found = true;
@@ -230,7 +262,24 @@ internal static class Freeze
         return found;
     }
 
-    private static void WaitUntilStopped(FrozenTree tree, DumpedThread thread, long deadline)
+    private static CheckpointException DoesNotStop(DumpedThread thread)
+        => new($"task {thread.Tid} does not stop: it sits in the kernel uninterruptibly (a vfork parent, or waiting for a "
+            + "device); "
+            + "try again later, or with a longer --timeout")
+        {
+            Phase = "freeze",
+            Pid = thread.Task.Pid,
+        };
+
+    // The parent of a vfork waits, uninterruptibly, until its child has executed a program or ended (kernel/fork.c,
+    // wait_for_vfork_done), and the child stands still.
+    private static bool WaitsForChild(FrozenTree tree, DumpedThread thread)
+        => tree.Tasks.Exists(task => task.Parent == thread.Task
+                && Sys.Kcmp(task.ProcessId, thread.Tid, KcmpType.KCMP_VM) is { IsError: false, Int32: 0 })
+            && ProcStat.TryRead(thread.Tid, out ProcStat? stat) is { IsError: false }
+            && stat!.State == TaskState.DiskSleep;
+
+    private static bool WaitUntilStopped(FrozenTree tree, DumpedThread thread, long deadline)
     {
         Tracee tracee = thread.Tracee!;
         int round = 0;
@@ -244,27 +293,24 @@ internal static class Freeze
                     continue;
                 }
 
-                if (Sys.ClockNanoseconds(1) > deadline)
+                if (round >= RoundsOfPatience && WaitsForChild(tree, thread))
                 {
-                    throw new CheckpointException(
-                        $"task {thread.Tid} does not stop: it sits in the kernel uninterruptibly (a vfork parent, or waiting for a "
-                            + "device); "
-                        + "try again later, or with a longer --timeout")
-                    {
-                        Phase = "freeze",
-                        Pid = thread.Task.Pid,
-                    };
+                    return false;
                 }
 
-                Thread.Sleep(round < 512 ? 0 : 1);
+                if (Sys.ClockNanoseconds(1) > deadline)
+                {
+                    throw DoesNotStop(thread);
+                }
+
+                Thread.Sleep(round < RoundsOfPatience ? 0 : 1);
             }
 
             // A signal or system call may have stopped it first: go on to the stop that was asked for.
             if (!tracee.Status.IsEventStop)
             {
                 tracee.Resume(PtraceRequest.PTRACE_CONT, tracee.Status.IsSignalStop ? tracee.Status.StopSignal : Signal.None);
-                WaitUntilStopped(tree, thread, deadline);
-                return;
+                return WaitUntilStopped(tree, thread, deadline);
             }
 
             tracee.Capture();
@@ -273,6 +319,8 @@ internal static class Freeze
         {
             tree.Remove(thread);
         }
+
+        return true;
     }
 
     private static void Look(FrozenTree tree)
@@ -287,29 +335,33 @@ internal static class Freeze
                 continue;
             }
 
+            // The leader first: images, and the way in, count on it.
+            task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
             task.Stat = ProcStat.Read(task.Pid);
+            if (task.IsZombie && task.Threads.Count > 0)
+            {
+                task.LeaderIsDead(task.Stat);
+                task.Stat = ProcStat.Read(task.Pid);
+            }
+
             task.Status = ProcStatus.Read(task.Pid);
             if (task.IsZombie)
             {
-                if (task.Threads.Count == 0)
-                {
-                    task.Threads.Add(new DumpedThread { Task = task, Tid = task.Pid });
-                }
+                task.Threads.Add(new DumpedThread { Task = task, Tid = task.Pid });
             }
             else
             {
-                task.PidFd = new Fd(Sys.PidfdOpen(task.Pid).OrThrow($"pidfd_open({task.Pid})").Int32);
+                task.PidFd = new Fd(
+                    (task.DeadLeader is null ? Sys.PidfdOpen(task.Pid) : Sys.PidfdOpenThread(task.Pid))
+                        .OrThrow($"pidfd_open({task.Pid})").Int32);
                 task.Mappings = Maps.Read(task.Pid);
-
-                // The leader first: images, and the way in, count on it.
-                task.Threads.Sort((a, b) => a.Tid == task.Pid ? -1 : b.Tid == task.Pid ? 1 : a.Tid.CompareTo(b.Tid));
             }
 
             bool isInOwnNamespace = task.Status.NSpid.Length > 1;
             foreach (DumpedThread thread in task.Threads)
             {
                 thread.InnerTid = !isInOwnNamespace ? thread.Tid
-                    : thread.Tid == task.Pid ? task.InnerPid
+                    : thread.Tid == task.ProcessId ? task.InnerPid
                     : ProcStatus.Read(task.Pid, thread.Tid).NSpid[^1];
             }
         }

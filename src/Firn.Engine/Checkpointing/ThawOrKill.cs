@@ -22,12 +22,21 @@ internal static class ThawOrKill
 
         if (isKilled)
         {
-            network.Leave();
+            try
+            {
+                network.Leave(tree);
+            }
+            catch
+            {
+                dumped.Recall();
+                throw;
+            }
+
             tree.Kill();
         }
         else
         {
-            network.Dispose();
+            network.LetGo();
             tree.Thaw(plan.Options.LeaveStopped);
         }
     }

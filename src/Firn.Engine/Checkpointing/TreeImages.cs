@@ -11,6 +11,10 @@ internal static class TreeImages
 {
     private const uint ImageVersion = 2;
 
+    // enum NETWORK_LOCK_METHOD of CRIU.
+    private const uint Nftables = 1;
+    private const uint Skipped = 2;
+
     /// <summary>Adds them all.</summary>
     public static void Add(DumpContext context)
     {
@@ -32,9 +36,9 @@ internal static class TreeImages
         inventory.NsPerId = true;
         inventory.RootCgSet = 1;
         inventory.Lsmtype = Lsmtype.NoLsm;
-        inventory.NetworkLockMethod = 0;
+        inventory.NetworkLockMethod = context.Options.NetworkLock == NetworkLock.Skip ? Skipped : context.Packets!.HasLocked ? Nftables : 0;
         inventory.PluginsEntry = new PluginsEntry();
-        inventory.DumpCriuRunId = Guid.NewGuid().ToString();
+        inventory.DumpCriuRunId = context.RunId;
         context.Images.Add(ImageKind.Inventory, 0, inventory);
     }
 
@@ -47,6 +51,12 @@ internal static class TreeImages
             Pgid = (uint)task.InnerGroup,
             Sid = (uint)task.InnerSession,
         };
+        if (task.DeadLeader is not null)
+        {
+            tree.Threads.Add((uint)task.InnerPid);
+            context.Images.Add(ImageKind.Core, (ulong)task.InnerPid, task.Core);
+        }
+
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.InnerPid;
@@ -58,7 +68,11 @@ internal static class TreeImages
         }
 
         context.Images.Add(ImageKind.Ids, pid, task.Ids);
-        context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        if (task.MemoryOwner == task)
+        {
+            context.Images.Add(ImageKind.Mm, pid, task.Mm);
+        }
+
         foreach (DumpedThread thread in task.Threads)
         {
             context.Images.Add(ImageKind.Core, (ulong)thread.InnerTid, thread.Core);

@@ -25,6 +25,9 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
     /// <summary>What holds or has held the tree besides ptrace.</summary>
     public Freezing.TreeFreezer? Freezer { get; set; }
 
+    /// <summary>Threads that were seized for an earlier attempt, could not be stopped, and so could not be let go.</summary>
+    public Dictionary<int, Tracee> Held { get; init; } = [];
+
     /// <summary>How many threads stand still.</summary>
     public int ThreadCount => threads.Count;
 
@@ -55,7 +58,7 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
         }
 
         isOver = true;
-        foreach (TraceeLostException lost in RemoteProcess.Leave([.. Tasks.Select(task => task.Remote).OfType<RemoteProcess>()]))
+        foreach (TraceeLostException lost in RemoteProcess.Leave([.. Tasks.Select(task => task.Remote).OfType<RemoteProcess>().Distinct()]))
         {
             // It was killed by someone else meanwhile: there is no one left to put back.
             log.LogWarning("thaw: {Message}", lost.Message);

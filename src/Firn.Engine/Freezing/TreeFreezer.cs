@@ -124,7 +124,7 @@ internal sealed class TreeFreezer : IDisposable
     {
         foreach (int pid in freezer.Group.AllProcesses())
         {
-            if (!tree.Tasks.Exists(task => task.Pid == pid))
+            if (!tree.Tasks.Exists(task => task.ProcessId == pid))
             {
                 string who = pid == 0 ? "a task of another pid namespace" : $"task {pid}";
                 throw new CheckpointException(

@@ -15,8 +15,8 @@ internal static class TaskKinds
     /// </remarks>
     public static IReadOnlyList<TaskKind> All { get; } =
     [
-        new TaskStates(),
         new CgroupPlaces(),
+        new TaskStates(),
         new WorkingDirectory(),
         new Registers(),
         new ThreadPersonality(),
@@ -30,6 +30,7 @@ internal static class TaskKinds
         new PendingSignals(),
         new Limits(),
         new Scheduling(),
+        new ThreadControls(),
         new Seccomp(),
         new Credentials(),
         new MemoryAttributes(),

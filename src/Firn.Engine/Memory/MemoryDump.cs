@@ -25,9 +25,8 @@ internal static class MemoryDump
         VmaClassifier[] classifiers = [new(major, minor, savesSegments: false), new(major, minor, savesSegments: true)];
         foreach (DumpedTask task in context.Tasks)
         {
-            if (!task.IsZombie)
+            if (!task.IsZombie && task.MemoryOwner == task)
             {
-                RefuseSharedSpace(context, task);
                 CollectTask(context, task, classifiers[context.NamespaceOf(task, CloneFlags.CLONE_NEWIPC).IsFirns ? 0 : 1]);
             }
         }
@@ -57,12 +56,12 @@ internal static class MemoryDump
             long begun = Sys.ClockNanoseconds(1);
             foreach (DumpedTask task in context.Tasks)
             {
-                if (!task.IsZombie)
+                if (!task.IsZombie && task.MemoryOwner == task)
                 {
                     var pages = new TaskPages(context, task);
                     all.Add(task, pages);
                     context.PageStatistics.Scanned += pages.Scan();
-                    if (task.Parent is not null && all.TryGetValue(task.Parent, out TaskPages? parent))
+                    if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
                     {
                         pages.FindShared(parent);
                     }
@@ -201,20 +200,6 @@ internal static class MemoryDump
         }
 
         task.Mm.ExeFileId = context.Files.AddExecutable(context, task);
-    }
-
-    // CLONE_VM without CLONE_THREAD: a child of vfork(2) that has not executed yet, or a home-made kind of thread.
-    private static void RefuseSharedSpace(DumpContext context, DumpedTask task)
-    {
-        if (task.Parent is { IsZombie: false } parent && Sys.Kcmp(parent.Pid, task.Pid, KcmpType.KCMP_VM) is { IsError: false, Int32: 0 })
-        {
-            context.Problems.Add(
-                "shared-address-space",
-                task.Pid,
-                "address space",
-                $"it is the one of its parent {parent.Pid} (vfork, or clone with CLONE_VM)",
-                "try again in a moment, when the child has executed its program");
-        }
     }
 
     private static void FillLandmarks(DumpedTask task)

@@ -41,11 +41,11 @@ internal sealed class MemoryPlan : IDisposable
         var plan = new MemoryPlan(context, new PageSources(context.Images.Directory), segmentSize);
         foreach (RestoredTask task in context.Tasks)
         {
-            if (!task.IsZombie)
+            if (!task.IsZombie && task.MemoryOwner == task)
             {
                 TaskMemory memory = TaskMemory.Make(task, plan.sources.Resolve(ImageKind.Pagemap, (ulong)task.Pid));
                 plan.tasks.Add(task, memory);
-                if (task.Parent is not null && plan.tasks.TryGetValue(task.Parent, out TaskMemory? parent))
+                if (task.Creator is not null && plan.tasks.TryGetValue(task.Creator.MemoryOwner, out TaskMemory? parent))
                 {
                     memory.Inherit(parent);
                 }
@@ -58,7 +58,7 @@ internal sealed class MemoryPlan : IDisposable
             RestoredTask task = context.Tasks[i];
             if (plan.SharesWithParent(task))
             {
-                plan.tasks[task.Parent!].ReachDownFor(plan.tasks[task]);
+                plan.tasks[task.Creator!.MemoryOwner].ReachDownFor(plan.tasks[task]);
             }
         }
 

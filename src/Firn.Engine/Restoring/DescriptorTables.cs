@@ -66,6 +66,11 @@ internal static class DescriptorTables
                 }
             });
         }
+
+        foreach (FileKind kind in FileKinds.All)
+        {
+            kind.Complete(context);
+        }
     }
 
     /// <summary>Connects what exists now.</summary>
@@ -75,13 +80,11 @@ internal static class DescriptorTables
     public static void Arm(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));
 
     /// <summary>
-    /// Queues a task's whole table: working directory and root, its descriptors, and the closing of all else. From here on the task has no
-    /// descriptor of Firn's region.
+    /// Queues a task's whole table: its descriptors, and the closing of all else. From here on the task has no descriptor of Firn's region.
     /// </summary>
     public static void QueueTable(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
         string purpose = $"restore the descriptors of {task.Pid}";
-        WorkingDirectory.QueueDirectories(context, task, batch);
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             batch.MakeRoom(1, 0, purpose);
@@ -106,6 +109,12 @@ internal static class DescriptorTables
         foreach (FdinfoEntry descriptor in task.Descriptors)
         {
             FileEntry entry = context.Files.Entry(descriptor.Id);
+            if (!task.OwnsDescriptors && entry.Type != FdTypes.Tty)
+            {
+                // Done by the process that had the table first; only a terminal asks who takes it.
+                continue;
+            }
+
             batch.MakeRoom(CallsPerDescriptor, BytesPerDescriptor, purpose);
             FileKinds.Of(entry.Type).Attach(context, entry, task, descriptor, batch);
             FileLocks.Attach(context, task, descriptor, batch);

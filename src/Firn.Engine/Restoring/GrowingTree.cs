@@ -73,7 +73,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         RestoredTask root = context.Tasks[0];
         if (init is not null)
         {
-            Fork(init.Remote, [root], 0, Signal.SIGCHLD);
+            Fork(init.Remote, [root], 0);
         }
 
         Grow([(root, false)]);
@@ -87,7 +87,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     {
         foreach (IGrouping<uint, RestoredTask> group in AbsentLeaders.Groups(Processes, context.Tasks))
         {
-            StandIn leader = MakeStandIn(group.First().Leader.Remote, (int)group.Key, Signal.None);
+            StandIn leader = MakeStandIn(group.First().Leader.Remote, (int)group.Key, 0, Signal.None);
             leader.Self.Batch.Call(Sysno.setpgid, 0, 0);
             leader.Self.Batch.Run($"process group {group.Key}");
             TaskStage.RunAll(
@@ -103,7 +103,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     {
         const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
             | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
-        Clone(task.Leader.Remote, [.. task.Threads.Skip(1).Select(thread => thread.Tid)], Flags, Signal.None);
+        Clone(task.Leader.Remote, [.. task.Threads.Skip(1).Select(thread => (thread.Tid, Signal.None))], Flags);
         foreach (RestoredThread thread in task.Threads.Skip(1))
         {
             Tracee tracee = Adopt(thread.Tid);
@@ -186,7 +186,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         {
             // A session is inherited when it was made before the fork: children of an older session come before setsid(2).
             List<RestoredTask> older =
-                [.. task.Children.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)];
+                [.. task.Created.Where(child => child.Entry.Sid != task.Entry.Pid && child.Entry.Sid != child.Entry.Pid)];
             Fork(task, older);
             next.AddRange(older.Select(child => (child, false)));
             leaders.Add(task);
@@ -197,17 +197,18 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         foreach ((RestoredTask task, _) in generation)
         {
             List<RestoredTask> others =
-                [.. task.Children.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child))];
+                [.. task.Created.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child))];
             Fork(task, others);
             next.AddRange(others.Select(child => (child, false)));
         }
 
         made.UnionWith(next.Select(row => row.Task));
-        List<(RestoredTask Task, bool Inherited)> living = [.. generation.Where(row => !row.Task.IsZombie)];
+        List<(RestoredTask Task, bool Inherited)> living =
+            [.. generation.Where(row => !row.Task.IsZombie && row.Task.MemoryOwner == row.Task)];
         plan.Memory.RestoreInto(living, plan.ScratchAddress, (ulong)plan.ScratchSize);
         foreach ((RestoredTask task, _) in generation)
         {
-            List<RestoredTask> sharing = [.. task.Children.Where(child => !made.Contains(child))];
+            List<RestoredTask> sharing = [.. task.Created.Where(child => !made.Contains(child))];
             Fork(task, sharing);
             next.AddRange(sharing.Select(child => (child, true)));
         }
@@ -220,33 +221,41 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         plan.Memory.ApplyAfterForking([.. living.Select(row => row.Task)]);
     }
 
-    private void Fork(RestoredTask parent, List<RestoredTask> children)
+    private void Fork(RestoredTask creator, List<RestoredTask> children)
     {
-        foreach (IGrouping<uint, RestoredTask> siblings in children.GroupBy(child => AbsentLeaders.SessionOf(Processes, child)))
+        foreach (var siblings in children.GroupBy(
+            child => (Session: AbsentLeaders.SessionOf(Processes, child), child.Shared, IsSibling: child.Parent != creator)))
         {
-            if (siblings.Key == 0)
+            (uint session, CloneFlags shared, bool isSibling) = siblings.Key;
+            CloneFlags flags = shared | (isSibling ? CloneFlags.CLONE_PARENT : 0);
+            if (session == 0)
             {
-                Fork(parent.Leader.Remote, [.. siblings], 0, Signal.SIGCHLD);
+                Fork(creator.Leader.Remote, [.. siblings], flags);
                 continue;
             }
 
             // Born as siblings of the one who stands in for the leader, they are children of the parent, and in the leader's session.
-            StandIn leader = MakeStandIn(parent.Leader.Remote, (int)siblings.Key, Signal.SIGCHLD);
+            StandIn leader = MakeStandIn(creator.Leader.Remote, (int)session, flags, Signal.SIGCHLD);
             leader.Self.Batch.Call(Sysno.setsid);
-            leader.Self.Batch.Run($"session {siblings.Key}");
-            Fork(leader.Self, [.. siblings], CloneFlags.CLONE_PARENT, Signal.None);
+            leader.Self.Batch.Run($"session {session}");
+            Fork(leader.Self, [.. siblings], shared | CloneFlags.CLONE_PARENT);
             leader.End();
         }
     }
 
-    private void Fork(Remote parent, List<RestoredTask> children, CloneFlags flags, Signal exitSignal)
+    // A sibling of who makes it has the same exit signal.
+    private void Fork(Remote parent, List<RestoredTask> children, CloneFlags flags)
     {
         if (children.Count == 0)
         {
             return;
         }
 
-        Clone(parent, [.. children.Select(child => child.Pid)], CloneFlags.CLONE_PTRACE | flags, exitSignal);
+        bool isSibling = (flags & CloneFlags.CLONE_PARENT) != 0;
+        Clone(
+            parent,
+            [.. children.Select(child => (child.Pid, isSibling ? Signal.None : child.ExitSignal))],
+            CloneFlags.CLONE_PTRACE | flags);
         foreach (RestoredTask child in children)
         {
             Tracee tracee = Adopt(child.Pid);
@@ -265,14 +274,15 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];
 
     // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
-    private void Clone(Remote remote, List<int> ids, CloneFlags flags, Signal exitSignal)
+    private void Clone(Remote remote, List<(int Id, Signal ExitSignal)> children, CloneFlags flags)
     {
+        List<int> ids = [.. children.Select(child => child.Id)];
         int made = 0;
         Func<bool>? retry = null;
         while (made < ids.Count)
         {
             List<Slot> slots = [];
-            foreach (int id in ids.Skip(made).Take(256))
+            foreach ((int id, Signal exitSignal) in children.Skip(made).Take(256))
             {
                 RemoteBuffer setTid = remote.Batch.Data(id);
                 CloneArgs arguments =
@@ -304,9 +314,9 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
     }
 
-    private StandIn MakeStandIn(Remote parent, int id, Signal exitSignal)
+    private StandIn MakeStandIn(Remote parent, int id, CloneFlags shared, Signal exitSignal)
     {
-        Clone(parent, [id], CloneFlags.CLONE_PTRACE, exitSignal);
+        Clone(parent, [(id, exitSignal)], CloneFlags.CLONE_PTRACE | shared);
         Tracee tracee = Adopt(id);
         tracees.Add(tracee);
         return new StandIn(parent, Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, id, id), id);

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -99,6 +100,12 @@ internal static class NamespaceStage
             {
                 own.Kind.InRoot(context, own, first);
                 using NamespaceVisit visit = context.Visit(first, FilledFromWithin);
+                if (own.Kind.Flag == CloneFlags.CLONE_NEWNET)
+                {
+                    // Before anything can reach it: a packet for a connection that isn't there yet would be answered with its end.
+                    context.Files.State.Get<RestoredConnections>().Lock(context);
+                }
+
                 own.Kind.ByController(context, own);
             }
 

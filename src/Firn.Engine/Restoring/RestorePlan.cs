@@ -105,6 +105,7 @@ internal sealed class RestorePlan
         List<RestoredTask> tasks = [];
         Dictionary<uint, RestoredTask> byPid = [];
         HashSet<uint> ids = [];
+        var seen = new SharedState.Seen();
         foreach (PstreeEntry entry in images.All<PstreeEntry>(ImageKind.Pstree))
         {
             RestoredTask? parent = null;
@@ -122,6 +123,7 @@ internal sealed class RestorePlan
             }
 
             RestoredTask task = ReadTask(images, entry, parent);
+            SetCreator(images, task, seen, tasks);
             parent?.Children.Add(task);
             byPid.Add(entry.Pid, task);
             tasks.Add(task);
@@ -149,7 +151,6 @@ internal sealed class RestorePlan
             Entry = entry,
             Parent = parent,
             Ids = ids,
-            Mm = isZombie ? null : images.One<MmEntry>(ImageKind.Mm, entry.Pid),
             Fs = isZombie ? null : images.One<FsEntry>(ImageKind.Fs, entry.Pid),
             Descriptors = isZombie ? [] : [.. images.All<FdinfoEntry>(ImageKind.Fdinfo, ids.FilesId)],
         };
@@ -171,7 +172,37 @@ internal sealed class RestorePlan
             task.Threads.Add(new RestoredThread { Task = task, Tid = (int)tid, Core = threadCore });
         }
 
+        if (!isZombie && task is { HasDeadLeader: true, Threads.Count: 1 })
+        {
+            throw new ImageFormatException(
+                $"core-{entry.Pid}.img",
+                0,
+                "task-core",
+                "says that its thread has exited while others run, and there are none; the image set is damaged: dump again");
+        }
+
         return task;
+    }
+
+    // Who has the memory of another has no image of it.
+    private static void SetCreator(LoadedImages images, RestoredTask task, SharedState.Seen seen, List<RestoredTask> earlier)
+    {
+        task.Creator = task.Parent;
+        if (!task.IsZombie)
+        {
+            task.Shared = seen.Add(task.Ids);
+            if (task.Shared != 0)
+            {
+                task.Creator = SharedState.FindCreator(task, task.Shared, earlier, one => one.Ids, one => one.Parent)
+                    ?? throw new ImageFormatException(
+                        ImageKind.Ids.FileName((ulong)task.Pid), 0, "task-core",
+                        "says that the task shares what none of its kin has; the image set is damaged: dump again");
+            }
+
+            task.Mm = task.MemoryOwner == task ? images.One<MmEntry>(ImageKind.Mm, (ulong)task.Pid) : task.MemoryOwner.Mm;
+        }
+
+        task.Creator?.Created.Add(task);
     }
 
     private static CoreEntry ReadCore(LoadedImages images, uint tid)

@@ -9,6 +9,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Cgroups;
+using Firn.Linux.Procfs;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 
@@ -43,9 +44,22 @@ internal static class Resume
                     kind.Seal(context, thread, thread.Remote.Batch);
                 }
             });
-        Seed.Unmap([.. living.Select(task => (task.Leader.Remote, VdsoOf(task)))], tree.Scratch);
+        ContinuedCalls.Begin(living.SelectMany(task => task.Alive));
+        Seed.Unmap(
+            [.. living.Where(task => task.MemoryOwner == task).Select(task => (task.FirstAlive.Remote, VdsoOf(task)))], tree.Scratch);
         foreach (RestoredTask task in living)
         {
+            if (task.FirstAlive.CallResult is not null)
+            {
+                // In the exit of munmap a call that is to go on would not: that takes a stop on the way to user mode.
+                StopOnTheWay(task.FirstAlive.Remote.Tracee);
+            }
+
+            if (task.HasDeadLeader)
+            {
+                EndLeader(task);
+            }
+
             SetRegisters(task);
             Signal stop = context.Options.LeaveStopped ? Signal.SIGSTOP : TaskStates.StopSignal(task.Core.Tc);
             if (stop != Signal.None)
@@ -55,6 +69,12 @@ internal static class Resume
         }
 
         tree.Leave();
+        if (context.OwnNamespace(CloneFlags.CLONE_NEWNET) is { IsAdded: false })
+        {
+            context.Hooks.CallForLog(HookNames.NetworkUnlock);
+        }
+
+        context.BeforeThaw.ForEach(action => action());
         context.Hooks.CallForLog(HookNames.PreResume);
         IReadOnlyList<CgroupFreezer> frozenBefore = CgroupTree.Of(context).FrozenAtEnd;
         if (!context.Options.LeaveFrozen && frozenBefore.Count == 0)
@@ -90,15 +110,47 @@ internal static class Resume
     private static RemotePtr VdsoOf(RestoredTask task)
         => task.Mm!.Vmas.FirstOrDefault(vma => vma.Is(VmaStatus.Vdso)) is { } vdso ? new RemotePtr(vdso.Start) : RemotePtr.Null;
 
+    private static void StopOnTheWay(Tracee tracee)
+    {
+        tracee.Interrupt();
+        tracee.Resume();
+        while (!tracee.WaitForStop().IsEventStop)
+        {
+            tracee.Resume();
+        }
+    }
+
+    // It was the way into the process so far. From its last stop on it is no tracee: the end of a leader is told no tracer before that of
+    // all other threads.
+    private static void EndLeader(RestoredTask task)
+    {
+        Tracee leader = task.Leader.Remote.Tracee;
+        bool isFiltered = task.Alive.Any(Seccomp.IsFiltered);
+        leader.SetOptions(
+            PtraceOptions.PTRACE_O_EXITKILL | PtraceOptions.PTRACE_O_TRACESYSGOOD | PtraceOptions.PTRACE_O_TRACEEXIT
+            | (isFiltered ? PtraceOptions.PTRACE_O_SUSPEND_SECCOMP : 0));
+        Seed.StartExit(leader, VdsoOf(task), (int)(task.Core.Tc.LeaderExitCode >> 8) & 0xff);
+        while (leader.WaitForStop().Event != PtraceEvent.PTRACE_EVENT_EXIT)
+        {
+            leader.Resume();
+        }
+
+        leader.Detach();
+        while (ProcStat.Read(leader.Tid).State is not TaskState.Zombie)
+        {
+            Thread.Yield();
+        }
+    }
+
     private static void SetRegisters(RestoredTask task)
     {
-        foreach (RestoredThread thread in task.Threads)
+        foreach (RestoredThread thread in task.Alive)
         {
             RegisterState state = Registers.ToRegisterState(thread.Core);
             Tracee tracee = thread.Remote.Tracee;
             tracee.SetExtendedState(state.ExtendedState);
             tracee.SetSignalMask(state.SignalMask);
-            tracee.SetRegisters(state.Registers);
+            tracee.SetRegisters(ContinuedCalls.Apply(thread, state.Registers));
         }
     }
 }

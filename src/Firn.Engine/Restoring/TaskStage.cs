@@ -1,4 +1,6 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;
@@ -15,28 +17,60 @@ internal static class TaskStage
         tree.JoinGroupsOfAbsent();
         Zombies.Make(context);
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
+
+        // Who has another's descriptor table needs Firn's descriptors before they are closed in it, and goes on when it is as it was.
+        List<RestoredTask> followers = [.. living.Where(task => !task.OwnsDescriptors)];
+        bool isLate = context.Files.Entries.Values.Any(PidFdFile.NeedsThread);
         RunAll(
+            "directories",
+            followers.Select(task => task.Leader),
+            thread => WorkingDirectory.QueueDirectories(context, thread.Task, thread.Remote.Batch));
+        RestoreTasks(context, living.Where(task => task.OwnsDescriptors), isLate);
+        RestoreTasks(context, followers, isLate);
+        List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
+        threaded.ForEach(tree.MakeThreads);
+        RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
+        if (isLate)
+        {
+            foreach (bool isOwner in (ReadOnlySpan<bool>)[true, false])
+            {
+                RunAll(
+                    "descriptors",
+                    living.Where(task => task.OwnsDescriptors == isOwner).Select(task => task.Leader),
+                    thread => DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch));
+            }
+        }
+
+        LateFiles.Run(context, tree.First);
+    }
+
+    private static void RestoreTasks(RestoreContext context, IEnumerable<RestoredTask> tasks, bool isLate)
+        => RunAll(
             "task",
-            living.Select(task => task.Leader),
+            tasks.Select(task => task.Leader),
             thread =>
             {
-                DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch);
+                if (thread.Task.OwnsDescriptors)
+                {
+                    WorkingDirectory.QueueDirectories(context, thread.Task, thread.Remote.Batch);
+                    DescriptorTables.QueueTable(context, thread.Task, thread.Remote.Batch);
+                }
+
                 foreach (TaskKind kind in TaskKinds.All)
                 {
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
                 }
 
-                DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
+                if (!isLate)
+                {
+                    DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
+                }
+
                 if (thread.Task.Threads.Count == 1)
                 {
                     QueueThread(context, thread);
                 }
             });
-        List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
-        threaded.ForEach(tree.MakeThreads);
-        RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
-        LateFiles.Run(context, tree.First);
-    }
 
     private static void QueueThread(RestoreContext context, RestoredThread thread)
     {

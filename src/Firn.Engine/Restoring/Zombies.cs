@@ -7,8 +7,9 @@ namespace Firn.Engine.Restoring;
 
 /// <summary>Tasks that are to be zombies end, the way they ended before.</summary>
 /// <remarks>
-/// While SIGCHLD has its default action in the parent, so that the kernel keeps the zombie; then the parent ignores the signal for a
-/// moment, which drops the one that is pending now, and keeps the zombie (kernel/signal.c, do_notify_parent, do_sigaction).
+/// While SIGCHLD has its default action in the parent, so that the kernel keeps the zombie; then the parent ignores the signal (or
+/// what other it gets at the end of the child) for a moment, which drops the one that is pending now, and keeps the zombie
+/// (kernel/signal.c, do_notify_parent, do_sigaction).
 /// </remarks>
 internal static class Zombies
 {
@@ -32,9 +33,16 @@ internal static class Zombies
             parent =>
             {
                 RemoteBatch batch = parent.Remote.Batch;
-                batch.Call(
-                    Sysno.rt_sigaction, (int)Signal.SIGCHLD, batch.Data(new KernelSigaction { sa_handler = SIG_IGN }), 0, sizeof(ulong));
-                batch.Call(Sysno.rt_sigaction, (int)Signal.SIGCHLD, batch.Data(default(KernelSigaction)), 0, sizeof(ulong));
+                RemoteBuffer ignore = batch.Data(new KernelSigaction { sa_handler = SIG_IGN });
+                RemoteBuffer reset = batch.Data(default(KernelSigaction));
+                foreach (Signal signal in parent.Task.Children.Where(child => child.IsZombie).Select(child => child.ExitSignal).Distinct())
+                {
+                    if (signal != Signal.None)
+                    {
+                        batch.Call(Sysno.rt_sigaction, (int)signal, ignore, 0, sizeof(ulong));
+                        batch.Call(Sysno.rt_sigaction, (int)signal, reset, 0, sizeof(ulong));
+                    }
+                }
             });
     }
 

@@ -34,7 +34,7 @@ internal static class AbsentLeaders
 
     /// <summary>The session without a leader that a task is to be born into; 0 if it just has its parent's, or makes its own.</summary>
     public static uint SessionOf(IReadOnlySet<uint> processes, RestoredTask task)
-        => task.Parent is { } parent && task.Entry.Sid != 0 && task.Entry.Sid != parent.Entry.Sid && !processes.Contains(task.Entry.Sid)
+        => task.Creator is { } creator && task.Entry.Sid != 0 && task.Entry.Sid != creator.Entry.Sid && !processes.Contains(task.Entry.Sid)
             ? task.Entry.Sid
             : 0;
 

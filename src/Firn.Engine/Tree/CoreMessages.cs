@@ -12,7 +12,7 @@ internal static class CoreMessages
     public static ThreadCoreEntry ThreadCore(this DumpedThread thread) => thread.Core.ThreadCore ??= new ThreadCoreEntry();
 
     /// <summary>Whether this is the thread-group leader.</summary>
-    public static bool IsLeader(this DumpedThread thread) => thread == thread.Task.Leader;
+    public static bool IsLeader(this DumpedThread thread) => thread == thread.Task.Leader && thread.Task.DeadLeader is null;
 
     /// <summary>Whether this is the thread-group leader.</summary>
     public static bool IsLeader(this RestoredThread thread) => thread == thread.Task.Leader;

@@ -48,6 +48,12 @@ internal sealed class DumpContext
     /// <summary>What is to be done when all messages are written, before the image set is published.</summary>
     public List<Action> BeforePublishing { get; } = [];
 
+    /// <summary>A name for this dump, by which the restore finds what it has left in the system.</summary>
+    public string RunId { get; } = Guid.NewGuid().ToString();
+
+    /// <summary>The packets of the tree; null in an examination.</summary>
+    public PacketHold? Packets { get; set; }
+
     /// <summary>Tells how far the dump has come; null in an examination.</summary>
     public PhaseClock? Clock { get; set; }
 
@@ -75,8 +81,8 @@ internal sealed class DumpContext
     /// <param name="outer">The id as Firn sees it.</param>
     public int InnerId(int outer) => Namespace(CloneFlags.CLONE_NEWPID).IsFirns
         ? outer
-        : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
+        : FindTask(outer)?.InnerPid ?? Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == outer)?.InnerTid ?? 0;
 
-    /// <summary>Gives the task with a pid, or null when it is not in the tree.</summary>
-    public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.Pid == pid);
+    /// <summary>Gives the task with a process id, or null when it is not in the tree.</summary>
+    public DumpedTask? FindTask(int pid) => Tasks.Find(task => task.ProcessId == pid);
 }

@@ -10,11 +10,19 @@ internal sealed class DumpedTask : IDisposable
 {
     private NamespaceIds? namespaces;
 
+    private int reachedBy;
+
     /// <summary>Its process id, as Firn sees it.</summary>
-    public required int Pid { get; init; }
+    public required int ProcessId { get; init; }
+
+    /// <summary>
+    /// The id by which the process is reached, in /proc and by system calls: its process id, or the id of its first living thread where
+    /// that which had the process's id has exited. Of such a one the kernel shows neither memory nor descriptors.
+    /// </summary>
+    public int Pid => reachedBy == 0 ? ProcessId : reachedBy;
 
     /// <summary>Its process id as its own pid namespace has it: the one in images.</summary>
-    public int InnerPid => Status.NSpid is [.., int innermost] ? innermost : Pid;
+    public int InnerPid => Status.NStgid is [.., int innermost] ? innermost : ProcessId;
 
     /// <summary>Its process group as its own pid namespace has it; 0 where it is outside.</summary>
     public int InnerGroup => Status.NSpgid is [.., int innermost] ? innermost : Stat.ProcessGroup;
@@ -28,11 +36,17 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>Children, in the order of /proc.</summary>
     public List<DumpedTask> Children { get; } = [];
 
-    /// <summary>Threads, the thread-group leader first.</summary>
+    /// <summary>Threads that live, the thread-group leader first.</summary>
     public List<DumpedThread> Threads { get; } = [];
 
-    /// <summary>The thread-group leader.</summary>
+    /// <summary>The thread-group leader where it lives; else the first of the others, which stands for the process in its place.</summary>
     public DumpedThread Leader => Threads[0];
+
+    /// <summary>The thread-group leader, where it has exited while other threads run: it stays a zombie until they have, too.</summary>
+    public DumpedThread? DeadLeader { get; private set; }
+
+    /// <summary>/proc/PID/stat of the thread-group leader that has exited.</summary>
+    public ProcStat? DeadLeaderStat { get; private set; }
 
     /// <summary>/proc/PID/stat, read while frozen.</summary>
     public ProcStat Stat { get; set; } = null!;
@@ -46,6 +60,15 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>A zombie: no memory, no descriptors; only its exit status is saved.</summary>
     public bool IsZombie => Stat?.State == TaskState.Zombie;
 
+    /// <summary>
+    /// The first process that has the same memory: itself, but for a process that was made with CLONE_VM. Memory is saved with it.
+    /// </summary>
+    public DumpedTask MemoryOwner
+    {
+        get => field ?? this;
+        set;
+    }
+
     /// <summary>Its mappings without Firn's scratch; read while frozen.</summary>
     public List<Mapping> Mappings { get; set; } = [];
 
@@ -55,7 +78,7 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>A pidfd, for pidfd_getfd(2).</summary>
     public Fd PidFd { get; set; } = null!;
 
-    /// <summary>The way into the process while it is frozen. Null for a zombie.</summary>
+    /// <summary>The way into the process while it is frozen; one for all that share its memory. Null for a zombie.</summary>
     public RemoteProcess? Remote { get; set; }
 
     /// <summary>mm-PID.img.</summary>
@@ -67,8 +90,17 @@ internal sealed class DumpedTask : IDisposable
     /// <summary>fs-PID.img.</summary>
     public FsEntry Fs { get; } = new();
 
-    /// <summary>The leader's core; its Tc is filled by the task kinds.</summary>
-    public CoreEntry Core => Leader.Core;
+    /// <summary>The leader's core, also of one that has exited; its Tc is filled by the task kinds.</summary>
+    public CoreEntry Core => (DeadLeader ?? Leader).Core;
+
+    /// <summary>Says that the thread-group leader has exited, and others live.</summary>
+    /// <param name="stat">/proc/PID/stat of the leader.</param>
+    public void LeaderIsDead(ProcStat stat)
+    {
+        reachedBy = Threads[0].Tid;
+        DeadLeader = new DumpedThread { Task = this, Tid = ProcessId };
+        DeadLeaderStat = stat;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => PidFd?.Dispose();

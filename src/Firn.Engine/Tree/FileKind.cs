@@ -16,6 +16,14 @@ internal abstract class FileKind
     public abstract bool Recognizes(OpenFile file);
 
     /// <summary>
+    /// Finds files that lie in this one, and which maybe no task holds: <see cref="OpenFileTable.AddInFlight"/>. Called once for each file,
+    /// when those of all tasks are known.
+    /// </summary>
+    public virtual void CollectInner(DumpContext context, OpenFile file)
+    {
+    }
+
+    /// <summary>
     /// Says what of this file would make the dump fail, into <see cref="DumpContext.Problems"/>. Called before anything is written or
     /// changed, also by `check --pid`.
     /// </summary>
@@ -36,6 +44,11 @@ internal abstract class FileKind
     /// <see cref="RestoredFiles.Provide"/>.
     /// </summary>
     public abstract Fd? Create(RestoreContext context, FileEntry entry);
+
+    /// <summary>Puts files into files, once for the kind, when those of all kinds are created.</summary>
+    public virtual void Complete(RestoreContext context)
+    {
+    }
 
     /// <summary>Connects what exists now: peers, epoll targets, queues. Called for each entry after all are created.</summary>
     public virtual void Link(RestoreContext context, FileEntry entry, Fd fd)

@@ -29,7 +29,7 @@ internal static class FileOwner
         FownEntry owner = Read(file);
         bool inside = (int)owner.PidType == FOwnerEx.F_OWNER_PGRP
             ? context.Tasks.Exists(task => task.Stat.ProcessGroup == (int)owner.Pid)
-            : context.Tasks.Exists(task => task.Pid == (int)owner.Pid || task.Threads.Exists(thread => thread.Tid == (int)owner.Pid));
+            : context.Tasks.Exists(task => task.ProcessId == (int)owner.Pid || task.Threads.Exists(thread => thread.Tid == (int)owner.Pid));
         if (owner.Pid != 0 && !inside)
         {
             context.Problems.Add(

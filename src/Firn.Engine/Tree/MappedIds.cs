@@ -91,6 +91,9 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             case FileEntry file:
                 MapFile(file, user, group, seen);
                 break;
+            case SkPacketEntry { Credentials: { } sender }:
+                (sender.Uid, sender.Gid) = (user(sender.Uid), group(sender.Gid));
+                break;
             case GhostFileEntry ghost:
                 (ghost.Uid, ghost.Gid) = (user(ghost.Uid), group(ghost.Gid));
                 break;
@@ -134,6 +137,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             {
                 (owner.Uid, owner.Euid) = (user(owner.Uid), user(owner.Euid));
             }
+        }
+
+        if (file.Usk?.PeerCredentials is { } peer)
+        {
+            (peer.Uid, peer.Gid) = (user(peer.Uid), group(peer.Gid));
         }
 
         if (file.Pipe is { HasUid: true } pipe)

@@ -14,8 +14,22 @@ internal sealed class OpenFile : IDisposable
 
     private Fd? taken;
 
+    /// <summary>A file that a task or a mapping leads to.</summary>
+    public OpenFile()
+    {
+    }
+
+    /// <summary>A file that was found in a socket's queue, and is Firn's descriptor by that.</summary>
+    public OpenFile(Fd taken) => this.taken = taken;
+
     /// <summary>The task through which it was found.</summary>
     public required DumpedTask Owner { get; init; }
+
+    /// <summary>The socket in whose queue it was found, where no task holds it; then its descriptor is one of Firn.</summary>
+    public OpenFile? Via { get; init; }
+
+    /// <summary>The process that has the descriptor <see cref="Number"/>.</summary>
+    public int HolderPid => Via is null ? Owner.Pid : Environment.ProcessId;
 
     /// <summary>The descriptor in that task, or <see cref="NoDescriptor"/> for a mapping, cwd, root and exe.</summary>
     public required int Number { get; init; }
@@ -65,7 +79,12 @@ internal sealed class OpenFile : IDisposable
         : Sys.Open(ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_NOCTTY);
 
     /// <summary>How it is named to the user, as `fd 7: /var/log/messages`.</summary>
-    public string Resource => IsDescriptor ? $"fd {Number}: {Link}" : $"{ProcPath[(ProcPath.IndexOf('/', 6) + 1)..]}: {Link}";
+    public string Resource => Via is not null ? $"{InFlight}: {Link}"
+        : IsDescriptor ? $"fd {Number}: {Link}"
+        : $"{ProcPath[(ProcPath.IndexOf('/', 6) + 1)..]}: {Link}";
+
+    /// <summary>How a file in flight is named to the user.</summary>
+    public string InFlight => $"in the queue of {(Via!.Via is null ? $"fd {Via.Number}" : "a socket that is itself in a queue")}";
 
     /// <summary>Whether it is of an anonymous inode of this name, as `[eventfd]`.</summary>
     public bool IsAnonymousInode(string name)

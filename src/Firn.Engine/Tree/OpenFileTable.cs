@@ -61,7 +61,39 @@ internal sealed partial class OpenFileTable(
             CollectTask(context, task);
         }
 
+        // The list grows: what is found in a queue may be a socket with a queue.
+        for (int i = 0; i < files.Count; i++)
+        {
+            files[i].Kind?.CollectInner(context, files[i]);
+        }
+
         ExamineNew(context);
+    }
+
+    /// <summary>Gives the file behind a descriptor that came out of a socket's queue; its own entry where no task holds it.</summary>
+    /// <param name="via">The socket.</param>
+    /// <param name="fd">Firn's descriptor, which belongs to the table from now on.</param>
+    public OpenFile AddInFlight(OpenFile via, Fd fd)
+    {
+        Sys.Fstat(fd.Number, out FileStat stat).OrThrow($"fstat of a file in the queue of {via.Resource}");
+        var file = new OpenFile(fd)
+        {
+            Owner = via.Owner,
+            Via = via,
+            Number = fd.Number,
+            ProcPath = string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{fd.Number}"),
+            Link = FdList.ReadLink(Environment.ProcessId, fd.Number),
+            Stat = stat,
+            Info = FdInfo.Read(Environment.ProcessId, fd.Number),
+        };
+        if (FindSame(file) is { } known)
+        {
+            file.Dispose();
+            return known;
+        }
+
+        Register(file);
+        return file;
     }
 
     /// <summary>Fills files.img and the descriptor tables.</summary>
@@ -179,14 +211,7 @@ internal sealed partial class OpenFileTable(
             Stat = stat,
             Info = info,
         };
-        var key = new FileKey(stat.st_dev, stat.st_ino, file.Flags, file.Link);
-        if (!candidates.TryGetValue(key, out SortedByKernel<OpenFile>? order))
-        {
-            candidates.Add(key, order = new SortedByKernel<OpenFile>(
-                static (first, second) => Sys.Kcmp(first.Owner.Pid, second.Owner.Pid, KcmpType.KCMP_FILE, first.Number, second.Number)));
-        }
-
-        if (order.FindOrAdd(file) is { } known)
+        if (FindSame(file) is { } known)
         {
             return known;
         }
@@ -198,6 +223,19 @@ internal sealed partial class OpenFileTable(
         }
 
         return file;
+    }
+
+    // Adds it to those that others are compared with, if it is new.
+    private OpenFile? FindSame(OpenFile file)
+    {
+        var key = new FileKey(file.Stat.st_dev, file.Stat.st_ino, file.Flags, file.Link);
+        if (!candidates.TryGetValue(key, out SortedByKernel<OpenFile>? order))
+        {
+            candidates.Add(key, order = new SortedByKernel<OpenFile>(
+                static (first, second) => Sys.Kcmp(first.HolderPid, second.HolderPid, KcmpType.KCMP_FILE, first.Number, second.Number)));
+        }
+
+        return order.FindOrAdd(file);
     }
 
     // What a Firn that was killed has left: the scratch's memfd; and, as long as the scratch is still mapped, the way by which descriptors
@@ -224,8 +262,16 @@ internal sealed partial class OpenFileTable(
             OpenFile file = files[examined];
             if (file.Kind is { } kind)
             {
+                int before = context.Problems.All.Count;
                 kind.Examine(context, file);
                 examineLocks(context, file);
+                if (file.Via is not null)
+                {
+                    ExamineInFlight(context, file);
+
+                    // The number is one of Firn's descriptors, and means nothing to the user.
+                    context.Problems.Rename(before, $"fd {file.Number}", file.InFlight);
+                }
             }
             else
             {
@@ -236,6 +282,20 @@ internal sealed partial class OpenFileTable(
                     "no kind of file that Firn can save",
                     "let the program close it before the dump");
             }
+        }
+    }
+
+    // What belongs to a descriptor in a task, and no task has one.
+    private static void ExamineInFlight(DumpContext context, OpenFile file)
+    {
+        if (file.Info.Locks.Count > 0)
+        {
+            context.Problems.Add(
+                "in-flight-lock",
+                file.Owner.Pid,
+                file.Resource,
+                "it holds a file lock, and no task has it open",
+                "let the program receive it before the dump");
         }
     }
 

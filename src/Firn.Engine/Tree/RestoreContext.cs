@@ -45,6 +45,11 @@ internal sealed class RestoreContext
     /// <summary>Tells how far the restore has come.</summary>
     public PhaseClock? Clock { get; set; }
 
+    /// <summary>
+    /// What is to be done when all else is, just before the tree runs: what can't be taken back, as the outside may learn of it.
+    /// </summary>
+    public List<Action> BeforeThaw { get; } = [];
+
     /// <summary>The first task of the tree as Firn sees it, once it exists: the root, or an init that Firn adds.</summary>
     public int FirstPid { get; set; }
 

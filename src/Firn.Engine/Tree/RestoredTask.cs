@@ -1,4 +1,5 @@
 using Firn.Images;
+using Firn.Linux.Abi;
 using Firn.Tracing;
 
 namespace Firn.Engine.Tree;
@@ -21,14 +22,44 @@ internal sealed class RestoredTask
     /// <summary>The parent within the tree; null for the root.</summary>
     public required RestoredTask? Parent { get; init; }
 
+    /// <summary>Who makes it: the parent, or a child of the parent that shares with it what is to be shared. Null for the root.</summary>
+    public RestoredTask? Creator { get; set; }
+
+    /// <summary>What it shares with its creator (clone(2), CLONE_VM and its kin) without being a thread of it.</summary>
+    public CloneFlags Shared { get; set; }
+
+    /// <summary>The processes that it makes, in the order of pstree.img.</summary>
+    public List<RestoredTask> Created { get; } = [];
+
+    /// <summary>The signal that its parent gets at its end; none for 0.</summary>
+    public Signal ExitSignal => Core.Tc.HasExitSignal ? (Signal)Core.Tc.ExitSignal : Signal.SIGCHLD;
+
+    /// <summary>The first process that has the same memory, which is restored by it: itself for most.</summary>
+    public RestoredTask MemoryOwner => (Shared & CloneFlags.CLONE_VM) != 0 ? Creator!.MemoryOwner : this;
+
+    /// <summary>Whether it has a descriptor table of its own to fill, or one that its creator has too.</summary>
+    public bool OwnsDescriptors => (Shared & CloneFlags.CLONE_FILES) == 0;
+
+    /// <summary>Whether it has a working directory, root and umask of its own.</summary>
+    public bool OwnsDirectories => (Shared & CloneFlags.CLONE_FS) == 0;
+
     /// <summary>Children, in the order of pstree.img.</summary>
     public List<RestoredTask> Children { get; } = [];
 
     /// <summary>Threads, the leader first.</summary>
     public List<RestoredThread> Threads { get; } = [];
 
-    /// <summary>The thread-group leader.</summary>
+    /// <summary>The thread-group leader. One that is to exit before the others lives until the thaw.</summary>
     public RestoredThread Leader => Threads[0];
+
+    /// <summary>The first thread that is to live on.</summary>
+    public RestoredThread FirstAlive => Threads[HasDeadLeader ? 1 : 0];
+
+    /// <summary>The threads that are to live on.</summary>
+    public IEnumerable<RestoredThread> Alive => Threads.Skip(HasDeadLeader ? 1 : 0);
+
+    /// <summary>Whether the thread-group leader is to exit while the others go on.</summary>
+    public bool HasDeadLeader => Core.Tc.HasLeaderExitCode;
 
     /// <summary>The leader's core.</summary>
     public CoreEntry Core => Leader.Core;
@@ -36,8 +67,8 @@ internal sealed class RestoredTask
     /// <summary>Ids of the kernel objects that tasks may share.</summary>
     public required TaskKobjIdsEntry Ids { get; init; }
 
-    /// <summary>mm-PID.img; null for a zombie.</summary>
-    public MmEntry? Mm { get; init; }
+    /// <summary>mm-PID.img, of the process that owns its memory; null for a zombie.</summary>
+    public MmEntry? Mm { get; set; }
 
     /// <summary>fs-PID.img; null for a zombie.</summary>
     public FsEntry? Fs { get; init; }
@@ -60,6 +91,9 @@ internal sealed class RestoredThread
 
     /// <summary>core-TID.img.</summary>
     public required CoreEntry Core { get; init; }
+
+    /// <summary>What the call gave that the thread had not ended at the dump, once it was begun again with the rest of its time.</summary>
+    public long? CallResult { get; set; }
 
     /// <summary>The way into the thread, once it exists.</summary>
     public Remote Remote { get; set; } = null!;

@@ -158,6 +158,7 @@ public static class SocketIoctl
 {
     public const uint SIOCINQ = 0x541B;
     public const uint SIOCOUTQ = 0x5411;
+    public const uint SIOCOUTQNSD = 0x894B;
     public const uint SIOCGSKNS = 0x894C;
     public const uint SIOCUNIXFILE = 0x89E0;
     public const uint SIOCATMARK = 0x8905;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
 using Firn.Linux.Abi;
@@ -55,6 +56,9 @@ public sealed class NetlinkMessage
     public NetlinkMessage Add<T>(ushort type, T value)
         where T : unmanaged
         => Add(type, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
+
+    /// <summary>Adds an attribute that is a number of 32 bits in network order, as all of netfilter's are.</summary>
+    public NetlinkMessage AddNetworkOrder(ushort type, uint value) => Add(type, BinaryPrimitives.ReverseEndianness(value));
 
     /// <summary>Adds an attribute that is a text, with its end.</summary>
     public NetlinkMessage Add(ushort type, string text) => Add(type, Encoding.UTF8.GetBytes(text + "\0"));

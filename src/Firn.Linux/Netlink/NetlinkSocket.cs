@@ -107,8 +107,77 @@ public sealed class NetlinkSocket : IDisposable
         return sent.IsError ? sent : Receive(answer, out _);
     }
 
+    /// <summary>Makes a request of several messages between a first and a last one, which is done as a whole or not at all.</summary>
+    /// <param name="first">What begins it: NFNL_MSG_BATCH_BEGIN.</param>
+    /// <param name="changes">The changes, at least one.</param>
+    /// <param name="last">What ends it: NFNL_MSG_BATCH_END.</param>
+    /// <returns>0, or -errno of the first change that failed.</returns>
+    /// <remarks>
+    /// nfnetlink answers when all is done, message by message in their order, and with the number of the first one if the whole fails
+    /// (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch). So the last change asks for an answer.
+    /// </remarks>
+    /// <exception cref="LinuxException">The answer came in an unknown form (EPROTO).</exception>
+    public SysResult RequestTogether(NetlinkMessage first, IReadOnlyList<NetlinkMessage> changes, NetlinkMessage last)
+    {
+        ArgumentNullException.ThrowIfNull(first);
+        ArgumentNullException.ThrowIfNull(changes);
+        ArgumentNullException.ThrowIfNull(last);
+        uint begin = ++sequence;
+        var bytes = new List<byte>();
+        bytes.AddRange(first.Finish(begin, 0));
+        for (int i = 0; i < changes.Count; i++)
+        {
+            bytes.AddRange(changes[i].Finish(++sequence, i == changes.Count - 1 ? NetlinkConstants.NLM_F_ACK : (ushort)0));
+        }
+
+        uint end = sequence;
+        bytes.AddRange(last.Finish(++sequence, 0));
+        SysResult sent = Sys.Send(socket.Number, CollectionsMarshal.AsSpan(bytes), MessageFlags.None);
+        return sent.IsError ? sent : ReceiveAnswers(begin, end);
+    }
+
     /// <inheritdoc/>
     public void Dispose() => socket.Dispose();
+
+    private SysResult ReceiveAnswers(uint begin, uint end)
+    {
+        SysResult result = default;
+        while (true)
+        {
+            SysResult received = Sys.Receive(socket.Number, buffer, MessageFlags.MSG_TRUNC);
+            if (received.Errno == Errno.EINTR)
+            {
+                continue;
+            }
+
+            if (received.IsError)
+            {
+                return received;
+            }
+
+            ReadOnlySpan<byte> rest = buffer.AsSpan(0, Math.Min(received.Int32, buffer.Length));
+            while (rest.Length >= HeaderSize + sizeof(int))
+            {
+                Nlmsghdr header = MemoryMarshal.Read<Nlmsghdr>(rest);
+                if (header.nlmsg_len < HeaderSize + sizeof(int) || header.nlmsg_type != NetlinkConstants.NLMSG_ERROR)
+                {
+                    throw new LinuxException($"netlink answer of the type {header.nlmsg_type}", Errno.EPROTO);
+                }
+
+                if (header.nlmsg_seq >= begin && header.nlmsg_seq <= end)
+                {
+                    var answer = new SysResult(MemoryMarshal.Read<int>(rest[HeaderSize..]));
+                    result = result.IsError ? result : answer;
+                    if (header.nlmsg_seq == begin || header.nlmsg_seq == end)
+                    {
+                        return result;
+                    }
+                }
+
+                rest = rest[Math.Min(rest.Length, Align((int)header.nlmsg_len))..];
+            }
+        }
+    }
 
     private SysResult Receive(MessageHandler message, out bool changed)
     {

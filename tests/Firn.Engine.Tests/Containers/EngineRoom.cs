@@ -14,7 +14,8 @@ internal sealed class EngineRoom : IDisposable
     private readonly string busybox = Programs.Command("/bin/busybox", "/usr/bin/busybox");
     private readonly string programs;
 
-    public EngineRoom()
+    /// <param name="criu">The program that is found as `criu`: Firn, if null.</param>
+    public EngineRoom(string? criu = null)
     {
         Space = new PidNamespace();
         try
@@ -22,7 +23,7 @@ internal sealed class EngineRoom : IDisposable
             Name = Path.GetFileName(Space.Directory);
             MustHaveCgroups();
             programs = Space.MakeDirectory("bin");
-            _ = File.CreateSymbolicLink(Path.Combine(programs, "criu"), Programs.Firn);
+            _ = File.CreateSymbolicLink(Path.Combine(programs, "criu"), criu ?? Programs.Firn);
         }
         catch
         {

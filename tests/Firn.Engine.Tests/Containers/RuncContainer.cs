@@ -4,7 +4,7 @@ using Firn.Engine.Tests.RoundTrip;
 namespace Firn.Engine.Tests.Containers;
 
 /// <summary>A container of runc with all namespaces but that of users, with busybox or with Debian's programs in it.</summary>
-internal sealed class RuncContainer : IDisposable
+internal sealed partial class RuncContainer : IDisposable
 {
     private const string Quiet = "< /dev/null > /dev/null 2>&1";
     private readonly EngineRoom room;
@@ -16,14 +16,15 @@ internal sealed class RuncContainer : IDisposable
     /// <summary>Makes one with busybox in it, and does not start it.</summary>
     /// <param name="script">What its shell does.</param>
     /// <param name="change">What is different in its config.json.</param>
-    public RuncContainer(string script, Action<JsonObject>? change = null)
-        : this(["sh", "-c", script], change, isDebian: false)
+    /// <param name="criu">The program that runc finds as `criu`: Firn, if null.</param>
+    public RuncContainer(string script, Action<JsonObject>? change = null, string? criu = null)
+        : this(["sh", "-c", script], change, isDebian: false, criu)
     {
     }
 
-    private RuncContainer(string[] command, Action<JsonObject>? change, bool isDebian)
+    private RuncContainer(string[] command, Action<JsonObject>? change, bool isDebian, string? criu = null)
     {
-        room = new EngineRoom();
+        room = new EngineRoom(criu);
         try
         {
             Bundle = room.Space.MakeDirectory("bundle");
@@ -78,16 +79,6 @@ internal sealed class RuncContainer : IDisposable
     /// <summary>The root file system, as seen from outside.</summary>
     public string RootFileSystem => Path.Combine(Bundle, "rootfs");
 
-    /// <summary>What it counts into /tmp/log.</summary>
-    public CountedLog Log
-    {
-        get
-        {
-            string file = Path.Combine(RootFileSystem, "tmp/log");
-            return new CountedLog(() => File.Exists(file) ? File.ReadAllText(file) : string.Empty);
-        }
-    }
-
     /// <summary>`running`, `stopped`, or nothing if runc does not know it any more.</summary>
     public string Status
     {
@@ -134,14 +125,17 @@ internal sealed class RuncContainer : IDisposable
     /// <summary>Checkpoints it.</summary>
     public Outcome TryCheckpoint(params string[] options)
     {
-        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        _ = MakeImages();
         return Runc(["checkpoint", "--image-path", Images, "--work-path", Images, .. options, room.Name]);
     }
+
+    /// <summary>Makes the directory of the next images.</summary>
+    public string MakeImages() => Images = room.Space.MakeDirectory($"images-{++rounds}");
 
     /// <summary>Starts a checkpoint, and gives the process of runc.</summary>
     public int StartCheckpoint()
     {
-        Images = room.Space.MakeDirectory($"images-{++rounds}");
+        _ = MakeImages();
         string directories = $"--image-path {Images} --work-path {Images}";
         return room.Start($"exec {runc} --root {state} --log {log} checkpoint {directories} {room.Name} {Quiet}");
     }
@@ -166,6 +160,9 @@ internal sealed class RuncContainer : IDisposable
 
     /// <summary>Runs something in it that may fail.</summary>
     public Outcome TryExec(params string[] command) => Runc(["exec", room.Name, .. command]);
+
+    /// <summary>Starts something in it, and does not wait.</summary>
+    public void ExecDetached(params string[] command) => Must(Detached(["exec", "--detach", room.Name, .. command], Quiet));
 
     /// <summary>Any other command of runc on it.</summary>
     public void Command(string verb, params string[] arguments) => Must(Runc([verb, .. arguments[..^1], room.Name, arguments[^1]]));

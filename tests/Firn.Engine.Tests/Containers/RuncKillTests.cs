@@ -30,7 +30,11 @@ public sealed class RuncKillTests(ITestOutputHelper output)
             else
             {
                 // The signal came too late, or between the last image and the end of the tasks: what is saved is all there.
-                container.Command("delete");
+                if (container.Status.Length > 0)
+                {
+                    container.Command("delete");
+                }
+
                 container.Restore();
             }
         }

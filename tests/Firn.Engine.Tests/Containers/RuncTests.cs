@@ -229,6 +229,45 @@ public sealed class RuncTests
     }
 
     [Fact]
+    public void All_that_is_in_the_way_is_named_and_nothing_else()
+    {
+        const string Script = "busybox dd if=/dev/zero of=/tmp/big bs=1M count=3; exec 4< /tmp/big; busybox rm /tmp/big; "
+            + "/bin/hold /tmp/lock sleep 100000 & ";
+        using var container = new RuncContainer(Script + Counting, config =>
+        {
+            JsonArray mounts = config["mounts"]!.AsArray();
+            mounts.Add((JsonNode)RuncContainer.Bind(Programs.Target("hold_lock"), "/bin/hold", "ro"));
+            mounts.Add((JsonNode)RuncContainer.Bind("/usr", "/data", "ro"));
+        });
+        PidNamespace space = container.Space;
+        container.Start();
+        container.Log.MustGoOn();
+        container.ExecDetached("sleep", "100001");
+        string init = $"{container.InitPid}";
+        int stranger = space.Pids.First(pid => File.ReadAllText(space.Proc(pid, "cmdline")) == "sleep\0100001\0");
+        Outcome outcome = space.Firn("check", "--pid", init);
+        Assert.Equal(1, outcome.Status);
+        string[] named = [.. outcome.Output.Split('\n').Where(line => line.StartsWith("pid ", StringComparison.Ordinal))];
+        string[] expected =
+        [
+            $"pid {stranger} pid namespace", $"pid {init} fd 4: /tmp/big (deleted)",
+            $"pid {init} mount /bin/hold", $"pid {init} mount /data",
+            "/tmp/lock: it holds a Flock lock",
+        ];
+        Assert.All(expected, text => Assert.Contains(named, line => line.Contains(text, StringComparison.Ordinal)));
+        Assert.Equal(expected.Length, named.Length);
+        container.Log.MustGoOn();
+
+        // Each names what helps; with all of that, nothing is in the way any more.
+        space.Kill(stranger, 9);
+        PidNamespace.Until(() => !space.Pids.Contains(stranger), "it is gone");
+        space.FirnMust(
+            "dump", "-t", init, "-D", space.MakeDirectory("images"), "-R", "--root", container.RootFileSystem,
+            "--ghost-limit", "3145728", "--file-locks", "--external", "mnt[/bin/hold]:hold", "--external", "mnt[/data]:data");
+        container.Log.MustGoOn();
+    }
+
+    [Fact]
     public void What_is_refused_goes_on_unharmed()
     {
         using var container = new RuncContainer(Connected);

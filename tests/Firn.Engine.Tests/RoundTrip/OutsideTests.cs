@@ -17,4 +17,23 @@ public sealed class OutsideTests
         Outcome outcome = space.Run(Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn, images);
         Assert.True(outcome.Status == 0, outcome.Error);
     }
+
+    [Theory]
+    [InlineData("tcp_redis.py", "loopback")]
+    [InlineData("tcp_redis.py", "loopback6")]
+    [InlineData("tcp_redis.py", "veth")]
+    public void Connections_go_on_and_their_peers_notice_nothing(string script, string where)
+    {
+        foreach (string needed in (string[])["/usr/bin/redis-server", "/usr/sbin/nft", "/usr/bin/nsenter"])
+        {
+            _ = Programs.Command(needed);
+        }
+
+        using var space = new PidNamespace();
+        string images = space.MakeDirectory("images");
+        Outcome outcome = space.Run(
+            Programs.Command("/usr/bin/unshare"), "--net", Programs.Command("/usr/bin/python3"), Programs.Data(script), Programs.Firn,
+            images, where);
+        Assert.True(outcome.Status == 0, outcome.Error);
+    }
 }

@@ -13,11 +13,11 @@ public sealed class RefusalTests
 
     public static TheoryData<string> Kinds { get; } =
     [
-        "tcp-established", "udp-corked", "unix-fds-in-flight", "unix-out-of-band", "pipe-packets", "link-remap", "ghost-limit",
+        "tcp-established", "udp-corked", "pipe-packets", "link-remap", "ghost-limit",
             "file-locks",
         "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "packet-socket", "vsock-socket", "fanotify-group",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret", "aio-ring", "hugetlb", "sysv-shm",
-        "shared-task-state", "shared-address-space", "process-group", "pidfd-outside", "pidfd-thread", "dead-leader",
+        "process-group", "pidfd-outside",
     ];
 
     [Theory]

@@ -122,7 +122,7 @@ internal sealed class CgroupTree
         }
 
         uint parent = 0;
-        for (RestoredTask? above = task.Parent; above is not null && parent == 0; above = above.Parent)
+        for (RestoredTask? above = task.Creator; above is not null && parent == 0; above = above.Creator)
         {
             parent = SetOf(above.Leader);
         }

@@ -108,7 +108,7 @@ internal sealed class EpollFile : FileKind
 
     private static bool IsTarget(OpenFile file, OpenFile candidate, EpollTarget target, KcmpEpollSlot slot)
         => candidate.Stat.st_ino == target.Inode
-            && Sys.KcmpEpollTarget(candidate.Owner.Pid, candidate.Number, file.Owner.Pid, slot).Raw == 0;
+            && Sys.KcmpEpollTarget(candidate.HolderPid, candidate.Number, file.HolderPid, slot).Raw == 0;
 
     // ---- restore
 

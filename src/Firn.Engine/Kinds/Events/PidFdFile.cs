@@ -11,7 +11,8 @@ namespace Firn.Engine.Kinds.Events;
 /// <para>Kernel: fs/pidfs.c, pidfd_open(2), proc_pid_fdinfo(5).</para>
 /// <para>
 /// Its process must exist when it is made, so each task makes its own at last, in place of the stand-in that it inherited; what two
-/// descriptors share of a pidfd, but its flags, there is nothing. One whose process has been waited for gets a process that was.
+/// descriptors share of a pidfd, but its flags, there is nothing. One whose process has been waited for gets a process that was, and that
+/// has ended the same way (PIDFD_GET_INFO).
 /// </para>
 /// </remarks>
 internal sealed class PidFdFile : FileKind
@@ -22,9 +23,6 @@ internal sealed class PidFdFile : FileKind
     /// <inheritdoc/>
     public override FdTypes Type => FdTypes.Pidfd;
 
-    // xor edi,edi; mov eax,60; syscall: exit(0).
-    private static ReadOnlySpan<byte> ExitCode => [0x31, 0xff, 0xb8, 0x3c, 0x00, 0x00, 0x00, 0x0f, 0x05];
-
     // ---- dump
 
     /// <inheritdoc/>
@@ -34,16 +32,8 @@ internal sealed class PidFdFile : FileKind
     public override void Examine(DumpContext context, OpenFile file)
     {
         int pid = file.Info.Pid ?? 0;
-        if (context.Tasks.Any(task => task.Pid != pid && task.Threads.Any(thread => thread.Tid == pid)))
-        {
-            context.Problems.Add(
-                "pidfd-thread",
-                file.Owner.Pid,
-                $"fd {file.Number}: pidfd of the thread {pid}",
-                "descriptors are restored before threads exist",
-                "let the program close it before the dump");
-        }
-        else if (pid != Reaped && context.FindTask(pid) is null)
+        bool isThread = (file.Flags & PIDFD_THREAD) != 0 && context.Tasks.Any(task => task.Threads.Any(thread => thread.Tid == pid));
+        if (pid != Reaped && !isThread && context.FindTask(pid) is null)
         {
             context.Problems.Add(
                 "pidfd-outside",
@@ -55,7 +45,8 @@ internal sealed class PidFdFile : FileKind
 
     /// <inheritdoc/>
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
-        => entry.Pidfd = new PidfdEntry
+    {
+        entry.Pidfd = new PidfdEntry
         {
             Id = file.Id,
             Ino = (uint)file.Stat.st_ino,
@@ -64,14 +55,32 @@ internal sealed class PidFdFile : FileKind
             Fown = FileOwner.Dump(context, file),
         };
 
+        // A kernel before 6.15 doesn't tell: then it has ended with 0.
+        if (entry.Pidfd.Nspid == Reaped && Sys.PidfdExitStatus(file.Taken.Number, out int status).Raw >= 0)
+        {
+            entry.Pidfd.ExitStatus = (uint)status;
+        }
+    }
+
     // ---- restore
 
     /// <inheritdoc/>
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
-        OpenFlags flags = (OpenFlags)entry.Pidfd.Flags & (PIDFD_THREAD | OpenFlags.O_NONBLOCK);
-        return entry.Pidfd.Nspid == Reaped ? OpenReaped(context, flags) : Open(Sys.GetPid(), flags & ~PIDFD_THREAD);
+        OpenFlags flags = FlagsOf(entry);
+        return entry.Pidfd.Nspid == Reaped ? OpenReaped(context, entry.Pidfd, flags) : Open(Sys.GetPid(), flags & ~PIDFD_THREAD);
     }
+
+    /// <summary>Whether a file is a pidfd of a task of the tree, and can be made when that exists.</summary>
+    public static bool NeedsTask(FileEntry entry) => entry.Pidfd is { } message && message.Nspid != Reaped;
+
+    /// <summary>Whether a file is a pidfd that may be of a thread other than the first.</summary>
+    public static bool NeedsThread(FileEntry entry) => NeedsTask(entry) && (FlagsOf(entry) & PIDFD_THREAD) != 0;
+
+    /// <summary>Opens a pidfd of a task of the tree for who can't open it himself: a socket's queue. Null for all other files.</summary>
+    /// <exception cref="LinuxException">The task doesn't exist.</exception>
+    public static Fd? OpenLate(RestoreContext context, FileEntry entry)
+        => NeedsTask(entry) ? Open(context.OuterId(entry.Pidfd.Nspid), FlagsOf(entry)) : null;
 
     /// <inheritdoc/>
     public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
@@ -88,48 +97,21 @@ internal sealed class PidFdFile : FileKind
             return;
         }
 
-        OpenFlags flags = (OpenFlags)message.Flags & (PIDFD_THREAD | OpenFlags.O_NONBLOCK);
+        OpenFlags flags = FlagsOf(context.Files.Entry(descriptor.Id));
         OpenFlags closeOnExec = descriptor.Flags != 0 ? OpenFlags.O_CLOEXEC : 0;
         Slot opened = batch.Call(Sysno.pidfd_open, message.Nspid, (int)flags);
         batch.Call(Sysno.dup3, opened, descriptor.Fd, (int)closeOnExec);
         batch.Call(Sysno.close, opened);
     }
 
-    private static Fd OpenReaped(RestoreContext context, OpenFlags flags)
+    // A process that was in the tree's pid namespace: to the tree, one that was outside is another thing.
+    private static Fd OpenReaped(RestoreContext context, PidfdEntry message, OpenFlags flags)
     {
-        if (context.OwnNamespace(CloneFlags.CLONE_NEWPID) is null)
-        {
-            return OpenReaped(flags);
-        }
-
-        // A process that was in the tree's pid namespace: to the tree, one that was outside is another thing.
-        using Fd own = NamespaceVisit.Open(context.FirstPid, "pid");
-        using Fd firns = NamespaceVisit.Open(Sys.GetPid(), "pid");
-        Sys.SetNs(own.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID)");
-        try
-        {
-            return OpenReaped(flags);
-        }
-        finally
-        {
-            Sys.SetNs(firns.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID, home)");
-        }
+        using PassingProcess process = PassingProcess.Make(context, 0, (int)message.ExitStatus);
+        return Open(process.Pid, flags);
     }
 
-    private static Fd OpenReaped(OpenFlags flags)
-    {
-        // No exit signal, and the parent's memory: the child makes one system call and is gone.
-        var arguments = new CloneArgs { flags = (ulong)(CloneFlags.CLONE_VM | CloneFlags.CLONE_VFORK) };
-        int pid = Kernel.Clone3(in arguments, ExitCode, 0).OrThrow("clone3 of a process for a pidfd").Int32;
-        try
-        {
-            return Open(pid, flags);
-        }
-        finally
-        {
-            Sys.Wait4(pid, out _, WaitOptions.__WALL).OrThrow($"wait4({pid})");
-        }
-    }
+    private static OpenFlags FlagsOf(FileEntry entry) => (OpenFlags)entry.Pidfd.Flags & (PIDFD_THREAD | OpenFlags.O_NONBLOCK);
 
     private static Fd Open(int pid, OpenFlags flags)
         => new(Kernel.Call(Sysno.pidfd_open, pid, (nint)flags).OrThrow($"pidfd_open({pid}, {flags})").Int32);

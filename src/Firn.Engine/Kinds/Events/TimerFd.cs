@@ -29,7 +29,7 @@ internal sealed class TimerFd : FileKind
     {
         // A periodic timer that has expired stands at (0, 0) until someone asks for it; asking forwards it, and takes no ticks away.
         Sys.TimerFdGetTime(file.Taken.Number, out _).OrThrow($"timerfd_gettime of pid {file.Owner.Pid} fd {file.Number}");
-        TimerFdInfo timer = FdInfo.Read(file.Owner.Pid, file.Number).Timer
+        TimerFdInfo timer = FdInfo.Read(file.HolderPid, file.Number).Timer
             ?? throw new CheckpointException(
                 $"pid {file.Owner.Pid} fd {file.Number}: fdinfo of a timerfd without its timer")
             { Pid = file.Owner.Pid };

@@ -9,7 +9,9 @@ using Firn.Linux.Procfs;
 namespace Firn.Engine.Kinds.Files;
 
 /// <summary>A descriptor of a namespace, as of /proc/PID/ns/net: one that tasks of the tree are in, or Firn's own.</summary>
-/// <remarks>namespaces(7). One that was bound to a path and opened by that has the path as its name, and is a <see cref="RegularFile"/>.</remarks>
+/// <remarks>
+/// namespaces(7). One that was bound to a path and opened by that has the path as its name, and is a <see cref="RegularFile"/>.
+/// </remarks>
 internal sealed class NamespaceFile : FileKind
 {
     /// <inheritdoc/>

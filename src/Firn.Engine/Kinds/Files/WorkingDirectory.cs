@@ -23,7 +23,7 @@ internal sealed class WorkingDirectory : TaskKind
     /// <inheritdoc/>
     public override void RestoreTask(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
-        if (task.Fs is { HasUmask: true } fs)
+        if (task is { OwnsDirectories: true, Fs: { HasUmask: true } fs })
         {
             batch.Call(Sysno.umask, fs.Umask);
         }
@@ -32,7 +32,7 @@ internal sealed class WorkingDirectory : TaskKind
     /// <summary>Queues root and working directory, in this order, while the task still has Firn's descriptors for them.</summary>
     public static void QueueDirectories(RestoreContext context, RestoredTask task, RemoteBatch batch)
     {
-        if (task.Fs is not { } fs)
+        if (task is not { OwnsDirectories: true, Fs: { } fs })
         {
             return;
         }

@@ -76,7 +76,7 @@ internal static class SystemVMemory
             }
 
             List<SourceRun> pages = entry.InPagemaps ? contents.Sources.Resolve(ImageKind.PagemapShmem, entry.Desc.Id) : [];
-            contents.ById.Add((own.Id, entry.Desc.Id), (entry, pages, image.Payload));
+            contents.ById.Add((own.Id, entry.Desc.Id), new Content(entry, pages, image.Payload));
         }
 
         foreach (PagesSource source in contents.Sources.Files)
@@ -119,7 +119,7 @@ internal static class SystemVMemory
     /// <summary>The size of a segment that a mapping is of.</summary>
     /// <exception cref="ImageFormatException">The image set has no such segment, or the tree has no ipc namespace.</exception>
     public static ulong SizeOf(RestoreContext context, RestoredTask task, uint id)
-        => context.Files.State.Get<Contents>().ById.TryGetValue((task.Ids.IpcNsId, id), out (IpcShmEntry Entry, List<SourceRun>, ReadOnlyMemory<byte>) known)
+        => context.Files.State.Get<Contents>().ById.TryGetValue((task.Ids.IpcNsId, id), out Content known)
             ? (known.Entry.Size + 0xfff) & ~0xfffUL
             : throw new ImageFormatException(
                 "ipcns-shm.img", -1, "ipc-segment", $"has no segment {id}, which a task has attached; the image set is not complete");
@@ -173,14 +173,17 @@ internal static class SystemVMemory
         return all;
     }
 
-    /// <summary>What is in the segments of an image set.</summary>
+    /// <summary>A segment: its pages, or all its bytes.</summary>
+    private readonly record struct Content(IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload);
+
+    /// <summary>What is in the segments of an image set, by namespace and id.</summary>
     private sealed class Contents : IDisposable
     {
         public PageSources? Sources { get; set; }
 
-        public Dictionary<(uint Namespace, uint Id), (IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload)> ById { get; } = [];
+        public Dictionary<(uint Namespace, uint Id), Content> ById { get; } = [];
 
-        public IEnumerable<(IpcShmEntry Entry, List<SourceRun> Pages, ReadOnlyMemory<byte> Payload)> Of(RestoredNamespace own)
+        public IEnumerable<Content> Of(RestoredNamespace own)
             => ById.Where(row => row.Key.Namespace == own.Id).Select(row => row.Value);
 
         public void Dispose() => Sources?.Dispose();

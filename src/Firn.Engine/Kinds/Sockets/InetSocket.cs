@@ -1,16 +1,14 @@
 using System.Buffers.Binary;
-using System.Net;
-using System.Runtime.InteropServices;
+using System.Text;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Microsoft.Extensions.Logging;
-using SocketAddress = Firn.Linux.SocketAddress;
 
 namespace Firn.Engine.Kinds.Sockets;
 
-/// <summary>TCP sockets that aren't connected, and UDP and UDP-Lite sockets; IPv4 and IPv6.</summary>
+/// <summary>Sockets of TCP, UDP and UDP-Lite; IPv4 and IPv6. Connections of TCP are in <see cref="TcpConnections"/>.</summary>
 /// <remarks>
 /// <para>Kernel: net/ipv4/, net/ipv6/; tcp(7), udp(7), ip(7), ipv6(7).</para>
 /// <para>
@@ -18,13 +16,16 @@ namespace Firn.Engine.Kinds.Sockets;
 /// lost with a warning, as with CRIU, and as UDP may.
 /// </para>
 /// </remarks>
-internal sealed class InetSocket : FileKind
+internal sealed partial class InetSocket : FileKind
 {
     // struct tcp_info (include/uapi/linux/tcp.h): of a listener, tcpi_unacked is the length of the accept queue and tcpi_sacked the
     // backlog.
     private const int TcpInfoSize = 32;
     private const int UnackedOffset = 24;
     private const int SackedOffset = 28;
+
+    // TCP_ULP_NAME_MAX (include/net/tcp.h).
+    private const int UpperProtocolSize = 16;
 
     private const uint FIONREAD = 0x541B;
 
@@ -73,12 +74,22 @@ internal sealed class InetSocket : FileKind
         SocketFamily family = SocketTables.FamilyOf(file);
         int protocol = SocketTables.Option(file, SocketOption.SO_PROTOCOL);
         (TcpState state, _, uint backlog) = protocol == SocketLevel.IPPROTO_TCP ? TcpInfo(socket) : default;
-        InetAddress source = InetAddress.Read(family, buffer => (Sys.GetSockName(socket.Number, buffer, out int length), length));
-        InetAddress peer = InetAddress.Read(family, buffer => (Sys.GetPeerName(socket.Number, buffer, out int length), length));
-        if (protocol != SocketLevel.IPPROTO_TCP)
+        InetAddress source = InetAddress.OfSocket(socket, family);
+        InetAddress peer = InetAddress.OfPeer(socket, family);
+        TcpConnections connections = context.Files.State.Get<TcpConnections>();
+        if (connections.Contains(file))
+        {
+            connections.Dump(context, file);
+        }
+        else if (protocol != SocketLevel.IPPROTO_TCP)
         {
             state = peer.Port != 0 ? TcpState.TCP_ESTABLISHED : TcpState.TCP_CLOSE;
             WarnOfQueue(context, file);
+        }
+        else if (state != TcpState.TCP_LISTEN)
+        {
+            state = TcpState.TCP_CLOSE;
+            peer = peer with { Bytes = new byte[peer.Bytes.Length], Port = 0 };
         }
 
         entry.Isk = new InetSkEntry
@@ -121,34 +132,62 @@ internal sealed class InetSocket : FileKind
     {
         (TcpState state, uint pending, _) = TcpInfo(file.Taken);
         SocketFamily family = SocketTables.FamilyOf(file);
-        InetAddress source = InetAddress.Read(family, buffer => (Sys.GetSockName(file.Taken.Number, buffer, out int length), length));
+        InetAddress source = InetAddress.OfSocket(file.Taken, family);
         if (state == TcpState.TCP_LISTEN)
         {
-            if (pending > 0)
+            if (pending > 0 && !context.Options.SkipInFlight)
             {
                 Refuse(
                     context, file, "tcp-accept-queue", $"TCP listener at {source}", $"{pending} connections wait to be accepted",
-                    "let the program accept them before the dump, or keep clients away");
+                    "let the program accept them before the dump, keep clients away, or leave them out with --skip-in-flight");
             }
 
             return;
         }
 
-        if (state == TcpState.TCP_CLOSE && (Poll(file.Taken) & (PollEvents.POLLRDHUP | PollEvents.POLLERR)) == 0)
+        InetAddress peer = InetAddress.OfPeer(file.Taken, family);
+        if (state == TcpState.TCP_CLOSE && peer.Port == 0)
         {
             return;
         }
 
-        InetAddress peer = InetAddress.Read(family, buffer => (Sys.GetPeerName(file.Taken.Number, buffer, out int length), length));
         string what = state switch
         {
             TcpState.TCP_ESTABLISHED => $"established TCP connection from {source} to {peer}",
-            TcpState.TCP_CLOSE => $"TCP connection of {source} that is over",
+            TcpState.TCP_CLOSE => $"TCP connection from {source} to {peer} that is over",
             _ => $"TCP connection from {source} to {peer} in the state {state}",
         };
-        Refuse(
-            context, file, "tcp-established", what, "this version of Firn doesn't save connections",
-            "let the program close it before the dump, and connect again after the restore");
+        if (context.Options.TcpEstablished)
+        {
+            ExamineConnection(context, file, what);
+            context.Files.State.Get<TcpConnections>().Add(file, state, source, peer);
+        }
+        else if (!context.Options.TcpClose && !(context.Options.SkipInFlight && state == TcpState.TCP_SYN_SENT))
+        {
+            Refuse(
+                context, file, "tcp-established", what, "connections are saved on demand only",
+                "use --tcp-established at dump and restore, and it goes on; or --tcp-close, and the program finds it closed");
+        }
+    }
+
+    private static void ExamineConnection(DumpContext context, OpenFile file, string what)
+    {
+        Span<byte> name = stackalloc byte[UpperProtocolSize];
+        if (!Sys.GetSocketOption(file.Taken.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_ULP, name, out int length).IsError && length > 0)
+        {
+            string upper = Encoding.UTF8.GetString(name[..length].TrimEnd((byte)0));
+            Refuse(
+                context, file, "tcp-upper-protocol", what,
+                $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
+                "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
+        }
+
+        if (Poll(file.Taken).HasFlag(PollEvents.POLLPRI))
+        {
+            Refuse(
+                context, file, "tcp-out-of-band", what, "out-of-band data waits to be read (MSG_OOB)",
+                "let the program read it before the dump, or use --tcp-close");
+        }
     }
 
     private static void ExamineUdp(DumpContext context, OpenFile file, int protocol)
@@ -196,9 +235,10 @@ internal sealed class InetSocket : FileKind
             : (state, 0, 0);
     }
 
-    private static PollEvents Poll(Fd socket)
+    /// <summary>What poll(2) says at once; it takes nothing away.</summary>
+    internal static PollEvents Poll(Fd socket)
     {
-        var poll = new Pollfd { fd = socket.Number, events = PollEvents.POLLIN | PollEvents.POLLRDHUP };
+        var poll = new Pollfd { fd = socket.Number, events = PollEvents.POLLIN | PollEvents.POLLPRI | PollEvents.POLLRDHUP };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll({socket})");
         return poll.revents;
     }
@@ -211,134 +251,4 @@ internal sealed class InetSocket : FileKind
             : events.HasFlag(PollEvents.POLLRDHUP) ? SkShutdown.Read
             : SkShutdown.None;
     }
-
-    // ---- restore
-
-    /// <inheritdoc/>
-    /// <remarks>
-    /// All sockets of a port must allow reuse while they bind, whatever they say otherwise: what was said is set when all are bound, in
-    /// <see cref="Link"/>.
-    /// </remarks>
-    public override Fd? Create(RestoreContext context, FileEntry entry)
-    {
-        InetSkEntry message = entry.Isk;
-        if (InheritedSocket.Of(context, message.Ino) is { } inherited)
-        {
-            return inherited;
-        }
-
-        if (message.Proto == SocketLevel.IPPROTO_TCP && (TcpState)message.State is not (TcpState.TCP_LISTEN or TcpState.TCP_CLOSE))
-        {
-            throw new CheckpointException(
-                $"file {entry.Id}: a TCP connection in the state {(TcpState)message.State}, which this version of Firn can't restore");
-        }
-
-        Fd socket;
-        using (BorrowedIdentity.OfHolder(context, entry.Id))
-        {
-            var type = (SocketType)message.Type;
-            socket = new Fd(Sys.Socket((SocketFamily)message.Family, type | SocketType.SOCK_CLOEXEC, (int)message.Proto)
-                .OrThrow($"socket({(SocketFamily)message.Family}, {type}, {message.Proto}) of file {entry.Id}").Int32);
-        }
-
-        if (message.HasV6Only)
-        {
-            InetOptions.Set(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_V6ONLY, message.V6Only ? 1 : 0);
-        }
-
-        SocketOptions.Write(socket, message.Opts);
-        InetOptions.Write(socket, message);
-        Bind(socket, message);
-        FileOwner.RestoreFlags(socket, message.Flags);
-        return socket;
-    }
-
-    /// <inheritdoc/>
-    public override void Link(RestoreContext context, FileEntry entry, Fd fd)
-        => InetOptions.Set(fd, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, entry.Isk.Opts.Reuseaddr ? 1 : 0);
-
-    /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Isk.Fown, fd, fd.ToString());
-
-    private static void Bind(Fd socket, InetSkEntry message)
-    {
-        uint scope = message.HasIfname ? InterfaceNames.IndexOf(socket, message.Ifname) : 0;
-        if (message.SrcPort != 0)
-        {
-            InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, 1);
-            InetAddress source = InetAddress.Of(message.SrcAddr, (ushort)message.SrcPort, scope);
-            SysResult result = Sys.Bind(socket.Number, source.ToSockaddr());
-            if (result.Errno is Errno.EADDRINUSE or Errno.EADDRNOTAVAIL)
-            {
-                throw new RestoreConflictException(
-                    result.Errno == Errno.EADDRINUSE
-                        ? $"file {message.Id}: {source} is in use; stop the program that uses it"
-                        : $"file {message.Id}: {source} is not an address of this machine; add it, or restore where it is");
-            }
-
-            result.OrThrow($"bind({source}) of file {message.Id}");
-        }
-
-        if ((TcpState)message.State == TcpState.TCP_LISTEN)
-        {
-            SysResult listened = Sys.Listen(socket.Number, (int)message.Backlog);
-            if (listened.Errno == Errno.EADDRINUSE)
-            {
-                throw new RestoreConflictException($"file {message.Id}: another program listens at port {message.SrcPort}; stop it");
-            }
-
-            listened.OrThrow($"listen({message.Backlog}) of file {message.Id}");
-        }
-        else if (message.DstPort != 0 && message.Proto != SocketLevel.IPPROTO_TCP)
-        {
-            InetAddress peer = InetAddress.Of(message.DstAddr, (ushort)message.DstPort, scope);
-            Sys.Connect(socket.Number, peer.ToSockaddr()).OrThrow($"connect({peer}) of file {message.Id}");
-            if (message.HasShutdown && message.Shutdown != SkShutdown.None)
-            {
-                Sys.Shutdown(socket.Number, (ShutdownHow)((int)message.Shutdown - 1)).OrThrow($"shutdown of file {message.Id}");
-            }
-        }
-    }
-}
-
-/// <summary>An address and port of IPv4 or IPv6.</summary>
-/// <param name="Bytes">The address in network order: 4 or 16 bytes.</param>
-/// <param name="Port">The port.</param>
-/// <param name="ScopeId">The interface of a link-local address, or 0.</param>
-internal readonly record struct InetAddress(byte[] Bytes, ushort Port, uint ScopeId)
-{
-    /// <summary>Asks for an address; all zeroes where there is none.</summary>
-    public static InetAddress Read(SocketFamily family, Func<byte[], (SysResult Result, int Length)> ask)
-    {
-        byte[] buffer = new byte[28];
-        (SysResult result, _) = ask(buffer);
-        int length = family == SocketFamily.AF_INET ? 4 : 16;
-        if (result.IsError)
-        {
-            return new InetAddress(new byte[length], 0, 0);
-        }
-
-        ushort port = BinaryPrimitives.ReadUInt16BigEndian(buffer.AsSpan(2));
-        return family == SocketFamily.AF_INET
-            ? new InetAddress(buffer[4..8], port, 0)
-            : new InetAddress(buffer[8..24], port, BinaryPrimitives.ReadUInt32LittleEndian(buffer.AsSpan(24)));
-    }
-
-    /// <summary>Makes one of the words of a message.</summary>
-    public static InetAddress Of(IEnumerable<uint> words, ushort port, uint scopeId)
-        => new(MemoryMarshal.AsBytes(words.ToArray().AsSpan()).ToArray(), port, scopeId);
-
-    /// <summary>The address as the format has it: words, as they lie in memory.</summary>
-    public uint[] Words() => MemoryMarshal.Cast<byte, uint>(Bytes).ToArray();
-
-    /// <summary>struct sockaddr_in or sockaddr_in6.</summary>
-    public byte[] ToSockaddr()
-    {
-        var address = new IPAddress(Bytes);
-        bool isLocal = address.IsIPv6LinkLocal || address.IsIPv6Multicast;
-        return SocketAddress.Inet(Bytes, Port, isLocal ? ScopeId : 0);
-    }
-
-    /// <inheritdoc/>
-    public override string ToString() => new IPEndPoint(new IPAddress(Bytes), Port).ToString();
 }

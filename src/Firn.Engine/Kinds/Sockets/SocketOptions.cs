@@ -44,10 +44,30 @@ internal static class SocketOptions
         {
             entry.SoPasscred = IsSet(socket, SocketOption.SO_PASSCRED);
             entry.SoPasssec = IsSet(socket, SocketOption.SO_PASSSEC);
+            ReadPassing(socket, entry);
         }
 
         ReadRare(socket, entry);
         return entry;
+    }
+
+    // What few kernels have, and fewer programs set.
+    private static void ReadPassing(Fd socket, SkOptsEntry entry)
+    {
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PASSRIGHTS, out int rights).IsError && rights == 0)
+        {
+            entry.SoPassrights = false;
+        }
+
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PASSPIDFD, out int pidfd).IsError && pidfd != 0)
+        {
+            entry.SoPasspidfd = true;
+        }
+
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, out int offset).IsError && offset >= 0)
+        {
+            entry.SoPeekOff = offset;
+        }
     }
 
     private static void ReadRare(Fd socket, SkOptsEntry entry)
@@ -94,18 +114,19 @@ internal static class SocketOptions
     /// <exception cref="LinuxException">The kernel refuses one.</exception>
     public static void Write(Fd socket, SkOptsEntry entry)
     {
-        SetBuffer(socket, SocketOption.SO_SNDBUF, SocketOption.SO_SNDBUFFORCE, entry.SoSndbuf);
-        SetBuffer(socket, SocketOption.SO_RCVBUF, SocketOption.SO_RCVBUFFORCE, entry.SoRcvbuf);
-        if (entry.HasSoBufLock)
-        {
-            Set(socket, SocketOption.SO_BUF_LOCK, (int)entry.SoBufLock);
-        }
-
+        WriteBuffers(socket, entry);
         SetTime(socket, SocketOption.SO_SNDTIMEO_OLD, entry.SoSndTmoSec, entry.SoSndTmoUsec);
         SetTime(socket, SocketOption.SO_RCVTIMEO_OLD, entry.SoRcvTmoSec, entry.SoRcvTmoUsec);
         Set(socket, SocketOption.SO_REUSEADDR, entry.HasReuseaddr, entry.Reuseaddr);
         Set(socket, SocketOption.SO_PASSCRED, entry.HasSoPasscred, entry.SoPasscred);
         Set(socket, SocketOption.SO_PASSSEC, entry.HasSoPasssec, entry.SoPasssec);
+        Set(socket, SocketOption.SO_PASSRIGHTS, entry.HasSoPassrights, entry.SoPassrights);
+        Set(socket, SocketOption.SO_PASSPIDFD, entry.HasSoPasspidfd, entry.SoPasspidfd);
+        if (entry.HasSoPeekOff)
+        {
+            Set(socket, SocketOption.SO_PEEK_OFF, entry.SoPeekOff);
+        }
+
         Set(socket, SocketOption.SO_DONTROUTE, entry.HasSoDontroute, entry.SoDontroute);
         Set(socket, SocketOption.SO_NO_CHECK, entry.HasSoNoCheck, entry.SoNoCheck);
         Set(socket, SocketOption.SO_REUSEPORT, entry.HasSoReuseport, entry.SoReuseport);
@@ -129,6 +150,23 @@ internal static class SocketOptions
 
         WriteRare(socket, entry);
     }
+
+    /// <summary>Sets the sizes of both buffers, and which of them are fixed.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public static void WriteBuffers(Fd socket, SkOptsEntry entry)
+    {
+        SetBuffer(socket, SocketOption.SO_SNDBUF, SocketOption.SO_SNDBUFFORCE, entry.SoSndbuf);
+        SetBuffer(socket, SocketOption.SO_RCVBUF, SocketOption.SO_RCVBUFFORCE, entry.SoRcvbuf);
+        if (entry.HasSoBufLock)
+        {
+            Set(socket, SocketOption.SO_BUF_LOCK, (int)entry.SoBufLock);
+        }
+    }
+
+    /// <summary>The same for what will be received.</summary>
+    public static void GrowReceiveBuffer(Fd socket, int bytes)
+        => Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_RCVBUFFORCE, bytes)
+            .OrThrow($"setsockopt({socket}, SO_RCVBUFFORCE, {bytes})");
 
     /// <summary>Makes room for what will be put into a queue, for as long as it takes.</summary>
     public static void GrowSendBuffer(Fd socket, int bytes)

@@ -10,6 +10,7 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>The thread is in that namespace while files are looked at and dumped. sock_diag(7).</remarks>
 internal sealed class SocketTables
 {
+    private readonly List<UnixSocketInfo> waiting = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
@@ -25,12 +26,12 @@ internal sealed class SocketTables
             if (unix is null)
             {
                 using var diag = SockDiag.Open();
-                unix = diag.ReadUnix();
+                unix = diag.ReadUnix(waiting);
                 foreach (DumpedNamespace nested in Nested)
                 {
                     using NamespaceVisit visit = nested.Visit();
                     using var there = SockDiag.Open();
-                    foreach ((ulong inode, UnixSocketInfo info) in there.ReadUnix())
+                    foreach ((ulong inode, UnixSocketInfo info) in there.ReadUnix(waiting))
                     {
                         unix.TryAdd(inode, info);
                     }
@@ -40,6 +41,14 @@ internal sealed class SocketTables
             return unix;
         }
     }
+
+    /// <summary>
+    /// Whether data waits in a connection to a listener that wasn't accepted and whose client is closed. Its accepting end is not in the
+    /// listener's list, but has its name.
+    /// </summary>
+    public bool HasDataOfClosedClient(UnixSocketInfo listener)
+        => Unix.Count > 0 && waiting.Exists(end => end.ReceiveQueue > 0 && end.PeerInode is null or 0
+            && end.Type == listener.Type && end.Name.AsSpan().SequenceEqual(listener.Name));
 
     /// <summary>Whether a file is a socket itself, and not its name in a file system.</summary>
     public static bool IsSocket(OpenFile file)

@@ -17,6 +17,8 @@ internal sealed class UnixNames(RestoreContext context)
 
     private readonly List<(int Mount, string Path, string? Aside)> vanishing = [];
 
+    private readonly Stack<string> directories = [];
+
     /// <summary>Takes the bytes of a sockaddr_un.</summary>
     public delegate void AddressAction(ReadOnlySpan<byte> address);
 
@@ -34,8 +36,14 @@ internal sealed class UnixNames(RestoreContext context)
             return;
         }
 
+        if (message.HasRenamedTo)
+        {
+            BindAndRename(socket, message);
+            return;
+        }
+
         SysResult result = TryBind(socket, message);
-        if (result.Errno == Errno.EADDRINUSE && IsPath(message) && IsLeftBehind(message))
+        if (result.Errno == Errno.EADDRINUSE && IsPath(message) && IsLeftBehind(FullPath(message)))
         {
             string path = FullPath(message);
             Sys.UnlinkAt(At.AT_FDCWD, path).OrThrow($"unlink({path})");
@@ -45,15 +53,49 @@ internal sealed class UnixNames(RestoreContext context)
         Check(result, message);
         if (IsPath(message))
         {
-            string path = FullPath(message);
-            context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path));
-            if (message.FilePerms is { } permissions)
+            Own(FullPath(message), message);
+        }
+    }
+
+    // What stands at the first name steps aside for as long as it takes.
+    private void BindAndRename(Fd socket, UnixSkEntry message)
+    {
+        string path = FullPath(message);
+        string wanted = Encoding.UTF8.GetString(message.RenamedTo.Span);
+        if (!Sys.StatAt(At.AT_FDCWD, wanted, out _, At.AT_SYMLINK_NOFOLLOW).IsError && !IsLeftBehind(wanted))
+        {
+            Check(new SysResult(-(nint)Errno.EADDRINUSE), message);
+        }
+
+        MakeDirectoryOf(path);
+        string aside = $"{path}.firn-{Sys.GetPid()}-{vanishing.Count}";
+        bool isTaken = !Sys.RenameAt(At.AT_FDCWD, path, At.AT_FDCWD, aside).IsError;
+        try
+        {
+            Check(TryBind(socket, message), message);
+            Sys.RenameAt(At.AT_FDCWD, path, At.AT_FDCWD, wanted).OrThrow($"rename({path}, {wanted})");
+        }
+        finally
+        {
+            if (isTaken)
             {
-                Sys.FchownAt(At.AT_FDCWD, path, permissions.Uid, permissions.Gid).OrThrow(
-                    $"chown({path}, {permissions.Uid}, {permissions.Gid})");
-                Sys.FchmodAt(At.AT_FDCWD, path, permissions.Mode & PermissionBits).OrThrow(
-                    $"chmod({path}, 0{Convert.ToString(permissions.Mode & PermissionBits, 8)})");
+                Sys.RenameAt(At.AT_FDCWD, aside, At.AT_FDCWD, path).OrThrow($"rename({aside}, {path})");
             }
+        }
+
+        Own(wanted, message);
+    }
+
+    // A path that goes away if the restore fails; with the owner and the mode that it had.
+    private void Own(string path, UnixSkEntry message)
+    {
+        context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, path));
+        if (message.FilePerms is { } permissions)
+        {
+            Sys.FchownAt(At.AT_FDCWD, path, permissions.Uid, permissions.Gid).OrThrow(
+                $"chown({path}, {permissions.Uid}, {permissions.Gid})");
+            Sys.FchmodAt(At.AT_FDCWD, path, permissions.Mode & PermissionBits).OrThrow(
+                $"chmod({path}, 0{Convert.ToString(permissions.Mode & PermissionBits, 8)})");
         }
     }
 
@@ -65,6 +107,11 @@ internal sealed class UnixNames(RestoreContext context)
     private void BindHereForAMoment(Fd socket, UnixSkEntry message)
     {
         string? aside = null;
+        if (IsPath(message))
+        {
+            MakeDirectoryOf(FullPath(message));
+        }
+
         SysResult result = TryBind(socket, message);
         if (result.Errno == Errno.EADDRINUSE && IsPath(message))
         {
@@ -87,12 +134,18 @@ internal sealed class UnixNames(RestoreContext context)
 
     /// <summary>Connects a socket to a name; with the ids of the task that has it, unless those may not.</summary>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public void Connect(Fd socket, UnixSkEntry to, uint holderOfFile)
+    /// <param name="socket">The socket.</param>
+    /// <param name="to">Who has the name.</param>
+    /// <param name="holderOfFile">The file whose holder's ids are taken.</param>
+    /// <param name="seen">Whom the other end shall see, where that is known.</param>
+    public void Connect(Fd socket, UnixSkEntry to, uint holderOfFile, SkCredentialsEntry? seen)
         => WithAddress(to, address =>
         {
-            SysResult result;
-            using (BorrowedIdentity.OfHolder(context, holderOfFile))
+            byte[] name = address.ToArray();
+            SysResult result = PeerIdentity.Call(context, seen, identity => Sys.ConnectAs(identity, socket.Number, name));
+            if (result.IsError)
             {
+                using var identity = BorrowedIdentity.OfHolder(context, holderOfFile);
                 result = Sys.Connect(socket.Number, address);
             }
 
@@ -147,6 +200,26 @@ internal sealed class UnixNames(RestoreContext context)
         }
 
         vanishing.Clear();
+        while (directories.TryPop(out string? directory))
+        {
+            Sys.UnlinkAt(At.AT_FDCWD, directory, At.AT_REMOVEDIR).OrThrow($"rmdir({directory})");
+        }
+    }
+
+    // A directory may be gone since; for as long as it takes, it is there again.
+    private void MakeDirectoryOf(string path)
+    {
+        const int OnlyRoot = 0x1c0;
+        string directory = Path.GetDirectoryName(path) ?? "/";
+        if (directory.Length <= 1 || !Sys.StatAt(At.AT_FDCWD, directory, out _).IsError)
+        {
+            return;
+        }
+
+        MakeDirectoryOf(directory);
+        Sys.MkdirAt(At.AT_FDCWD, directory, OnlyRoot).OrThrow($"mkdir({directory})");
+        directories.Push(directory);
+        context.Undo.Push(() => Sys.UnlinkAt(At.AT_FDCWD, directory, At.AT_REMOVEDIR));
     }
 
     private static bool IsPath(UnixSkEntry message) => message.Name.Length > 0 && message.Name[0] != 0;
@@ -182,19 +255,25 @@ internal sealed class UnixNames(RestoreContext context)
         result.OrThrow($"bind of unix socket {UnixSocket.NameText(message.Name.Span)} (file {message.Id})");
     }
 
-    // A socket's file that nobody answers at: ECONNREFUSED.
-    private bool IsLeftBehind(UnixSkEntry message)
+    // A socket's file that nobody answers at: ECONNREFUSED. Asked through the file itself, whatever its path.
+    private static bool IsLeftBehind(string path)
     {
-        if (Sys.StatAt(At.AT_FDCWD, FullPath(message), out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
+        if (Sys.StatAt(At.AT_FDCWD, path, out FileStat stat, At.AT_SYMLINK_NOFOLLOW).IsError
             || (stat.st_mode & InodeMode.S_IFMT) != InodeMode.S_IFSOCK)
         {
             return false;
         }
 
-        SysResult result = default;
+        SysResult opened = Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_PATH | OpenFlags.O_NOFOLLOW | OpenFlags.O_CLOEXEC, 0);
+        if (opened.IsError)
+        {
+            return false;
+        }
+
+        using var file = new Fd(opened.Int32);
         using var probe = new Fd(
             Sys.Socket(SocketFamily.AF_UNIX, SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
-        WithAddress(message, address => result = Sys.Connect(probe.Number, address));
-        return result.Errno == Errno.ECONNREFUSED;
+        byte[] address = SocketAddress.Unix(Encoding.UTF8.GetBytes(NamespaceVisit.PathOf(file.Number) + "\0"));
+        return Sys.Connect(probe.Number, address).Errno == Errno.ECONNREFUSED;
     }
 }

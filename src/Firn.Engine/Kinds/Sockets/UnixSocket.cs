@@ -17,14 +17,11 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>
 /// <para>Kernel: net/unix/af_unix.c, unix(7), sock_diag(7).</para>
 /// <para>
-/// Queues are peeked at, never read. What can only be had by taking it is refused: descriptors under way, early data of a connection
-/// that wasn't accepted, the out-of-band mark.
+/// Queues are peeked at, never read. What can only be had by taking it is refused: early data of a connection that wasn't accepted.
 /// </para>
 /// </remarks>
 internal sealed class UnixSocket : FileKind
 {
-    private const int LongestAddress = 110;
-    private const int FirstBuffer = 256 * 1024;
     private const string Deleted = " (deleted)";
 
     /// <inheritdoc/>
@@ -34,6 +31,15 @@ internal sealed class UnixSocket : FileKind
 
     /// <inheritdoc/>
     public override bool Recognizes(OpenFile file) => SocketTables.IsSocket(file) && SocketTables.FamilyOf(file) == SocketFamily.AF_UNIX;
+
+    /// <inheritdoc/>
+    public override void CollectInner(DumpContext context, OpenFile file)
+    {
+        if (file.Info.QueuedFds > 0 && SocketTables.Option(file, SocketOption.SO_ACCEPTCONN) == 0)
+        {
+            UnixQueue.Read(context, file);
+        }
+    }
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)
@@ -50,31 +56,20 @@ internal sealed class UnixSocket : FileKind
             return;
         }
 
-        if (file.Info.QueuedFds > 0)
-        {
-            Refuse(
-                context,
-                file,
-                info,
-                "unix-fds-in-flight",
-                $"{file.Info.QueuedFds} descriptors wait in its queue (SCM_RIGHTS)",
-                "let the program receive them before the dump");
-        }
-
         var poll = new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLPRI };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of pid {file.Owner.Pid} fd {file.Number}");
-        if (poll.revents.HasFlag(PollEvents.POLLPRI))
+        if (poll.revents.HasFlag(PollEvents.POLLPRI) && !UnixQueue.IsMarkClear(context, file))
         {
             Refuse(
                 context,
                 file,
                 info,
                 "unix-out-of-band",
-                "out-of-band data waits in its queue",
+                "an out-of-band byte waits in its queue, and which byte of the queue it is can't be told",
                 "let the program receive it before the dump");
         }
 
-        if (poll.revents.HasFlag(PollEvents.POLLERR) && info.Type != SocketType.SOCK_STREAM)
+        if (poll.revents.HasFlag(PollEvents.POLLERR) && !CanHaveError(file, info))
         {
             Refuse(
                 context,
@@ -113,9 +108,16 @@ internal sealed class UnixSocket : FileKind
             message.Shutdown = (SkShutdown)info.Shutdown;
         }
 
-        if (info.PendingClients.Length > 1)
+        if (info.PendingClients.Length > 1 || info.PendingClients.Contains(0UL))
         {
             message.Pending.Add(info.PendingClients.Select(inode => (uint)inode));
+        }
+
+        Sys.GetSocketOption(file.Taken.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEERCRED, out Ucred peer)
+            .OrThrow($"getsockopt({file.Resource}, SO_PEERCRED)");
+        if (peer.pid != 0)
+        {
+            message.PeerCredentials = new SkCredentialsEntry { Pid = context.InnerId(peer.pid), Uid = peer.uid, Gid = peer.gid };
         }
 
         if (info.Name is [not 0, ..])
@@ -134,7 +136,19 @@ internal sealed class UnixSocket : FileKind
         DumpExternalPeer(context, file, info, tables);
         if (info.Type == SocketType.SOCK_DGRAM || info.State == TcpState.TCP_ESTABLISHED)
         {
-            DumpQueue(context, file, info);
+            DumpError(file, message);
+            UnixQueue.Dump(context, file);
+        }
+    }
+
+    // A peer that closes with unread data resets the connection; of connected sockets there is no other error.
+    private static void DumpError(OpenFile file, UnixSkEntry message)
+    {
+        var poll = new Pollfd { fd = file.Taken.Number };
+        Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of {file.Resource}");
+        if (poll.revents.HasFlag(PollEvents.POLLERR))
+        {
+            message.Error = (uint)Errno.ECONNRESET;
         }
     }
 
@@ -151,28 +165,33 @@ internal sealed class UnixSocket : FileKind
     private static bool IsService(DumpContext context, UnixSocketInfo info)
         => context.Options.ServiceSocket != 0 && info.PeerInode == context.Options.ServiceSocket;
 
+    // Of a stream it is known how much to look at; of packets, only that there are none.
+    private static bool CanHaveError(OpenFile file, UnixSocketInfo info)
+    {
+        int waiting = 0;
+        return info.Type == SocketType.SOCK_STREAM
+            || (info.Type == SocketType.SOCK_SEQPACKET
+                && !Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCINQ, ref waiting).IsError && waiting == 0);
+    }
+
     private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
     {
         foreach (ulong client in info.PendingClients)
         {
-            if (client == 0 || tables.Find(context, client) is null)
+            string? reason = client switch
+            {
+                0 => tables.HasDataOfClosedClient(info) ? "has brought data, and is closed by its client" : null,
+                _ when tables.Find(context, client) is null => "comes from outside of the tree",
+                _ => tables.Unix[client].SendQueue > 0 ? "has brought data" : null,
+            };
+            if (reason is not null)
             {
                 Refuse(
                     context,
                     file,
                     info,
                     "unix-pending",
-                    $"a connection waits to be accepted, whose client {(client == 0 ? "is gone" : "isn't in the tree")}",
-                    "let the program accept it before the dump");
-            }
-            else if (tables.Unix[client].SendQueue > 0)
-            {
-                Refuse(
-                    context,
-                    file,
-                    info,
-                    "unix-pending",
-                    "a connection waits to be accepted, and has brought data",
+                    $"a connection waits to be accepted, and {reason}",
                     "let the program accept it before the dump");
             }
         }
@@ -238,22 +257,34 @@ internal sealed class UnixSocket : FileKind
             message.Deleted = true;
         }
 
+        string bound = name;
         if (!name.StartsWith('/'))
         {
             message.NameDir = DirectoryOf(path, name);
+            bound = $"{message.NameDir.TrimEnd('/')}/{name}";
         }
-        else if (path != name && !message.Deleted
-            && (Sys.StatAt(At.AT_FDCWD, views.PrefixFor(mount) + name, out FileStat named).IsError
-                || named.st_ino != stat.st_ino || named.st_dev != stat.st_dev))
+
+        if (message.Deleted || path == bound || IsFile(views.PrefixFor(mount), bound, stat))
         {
-            context.Log.LogWarning(
-                "pid {Pid} fd {Fd}: unix socket {Name} was renamed to {Path} since; it will be restored under its first name",
-                file.Owner.Pid,
-                file.Number,
-                name,
-                path);
+            return;
         }
+
+        if (IsFile(views.PrefixFor(mount), path, stat))
+        {
+            message.RenamedTo = ByteString.CopyFromUtf8(path);
+            return;
+        }
+
+        context.Log.LogWarning(
+            "pid {Pid} fd {Fd}: unix socket {Name} was renamed since, to where it can't be found; it will be restored under its first name",
+            file.Owner.Pid,
+            file.Number,
+            name);
     }
+
+    private static bool IsFile(string prefix, string path, FileStat stat)
+        => !Sys.StatAt(At.AT_FDCWD, prefix + path, out FileStat found, At.AT_SYMLINK_NOFOLLOW).IsError
+            && found.st_ino == stat.st_ino && found.st_dev == stat.st_dev;
 
     /// <summary>The directory in which a relative name was bound, from the path that came of it.</summary>
     internal static string DirectoryOf(string path, string name)
@@ -291,97 +322,6 @@ internal sealed class UnixSocket : FileKind
         context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Unixsk, Id = id, Usk = message });
     }
 
-    private static void DumpQueue(DumpContext context, OpenFile file, UnixSocketInfo info)
-    {
-        int socket = file.Taken.Number;
-        int before = SocketTables.Option(file, SocketOption.SO_PEEK_OFF);
-        try
-        {
-            SetPeekOffset(socket, 0);
-            if (info.Type == SocketType.SOCK_STREAM)
-            {
-                PeekStream(context, file);
-            }
-            else
-            {
-                PeekMessages(context, file, info);
-            }
-        }
-        finally
-        {
-            SetPeekOffset(socket, before);
-        }
-    }
-
-    // Exactly what is there: to look further would take a pending error.
-    private static void PeekStream(DumpContext context, OpenFile file)
-    {
-        int rest = 0;
-        Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCINQ, ref rest).OrThrow($"ioctl(SIOCINQ) of pid {file.Owner.Pid} fd {file.Number}");
-        while (rest > 0)
-        {
-            byte[] bytes = new byte[rest];
-            int length = Sys.Receive(file.Taken.Number, bytes, MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT)
-                .OrThrow($"recv(MSG_PEEK) of pid {file.Owner.Pid} fd {file.Number}").Int32;
-            if (length == 0)
-            {
-                throw new CheckpointException(
-                    $"pid {file.Owner.Pid} fd {file.Number}: {rest} bytes of the queue of a unix socket can't be peeked at")
-                {
-                    Pid =
-                        file.Owner.Pid
-                };
-            }
-
-            context.Images.Add(
-                ImageKind.SkQueues, 0, new SkPacketEntry { IdFor = file.Id, Length = (uint)length }, bytes.AsMemory(0, length));
-            rest -= length;
-        }
-    }
-
-    private static void PeekMessages(DumpContext context, OpenFile file, UnixSocketInfo info)
-    {
-        byte[] buffer = new byte[FirstBuffer];
-        Span<byte> address = stackalloc byte[LongestAddress];
-        int offset = 0;
-        while (true)
-        {
-            SysResult result = Sys.ReceiveMessage(
-                file.Taken.Number,
-                buffer,
-                default,
-                address,
-                MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_TRUNC,
-                out ReceivedMessage received);
-            bool isEnd = result.Raw == 0 && info.Type == SocketType.SOCK_SEQPACKET && (info.Shutdown & (int)SkShutdown.Read) != 0;
-            if (result.Errno == Errno.EAGAIN || isEnd)
-            {
-                return;
-            }
-
-            int length = result.OrThrow($"recvmsg(MSG_PEEK) of pid {file.Owner.Pid} fd {file.Number}").Int32;
-            if (length > buffer.Length)
-            {
-                buffer = new byte[length];
-                SetPeekOffset(file.Taken.Number, offset);
-                continue;
-            }
-
-            offset += length;
-            var packet = new SkPacketEntry { IdFor = file.Id, Length = (uint)length };
-            if (received.AddressLength > sizeof(ushort) && info.Type == SocketType.SOCK_DGRAM)
-            {
-                packet.Source = ByteString.CopyFrom(address[sizeof(ushort)..received.AddressLength]);
-            }
-
-            context.Images.Add(ImageKind.SkQueues, 0, packet, buffer.AsSpan(0, length).ToArray());
-        }
-    }
-
-    private static void SetPeekOffset(int socket, int offset)
-        => Sys.SetSocketOption(
-            socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, offset).OrThrow($"setsockopt(fd {socket}, SO_PEEK_OFF, {offset})");
-
     // ---- restore
 
     /// <inheritdoc/>
@@ -390,7 +330,7 @@ internal sealed class UnixSocket : FileKind
     {
         if (!context.Files.IsProvided(entry.Id))
         {
-            using var maker = new UnixSocketMaker(context);
+            UnixSocketMaker maker = context.Files.State.Get<Making>().Maker = new UnixSocketMaker(context);
             maker.MakeAll();
         }
 
@@ -398,7 +338,21 @@ internal sealed class UnixSocket : FileKind
     }
 
     /// <inheritdoc/>
-    public override void Arm(RestoreContext context, FileEntry entry, Fd fd) => FileOwner.Arm(context, entry.Usk.Fown, fd, fd.ToString());
+    public override void Complete(RestoreContext context) => context.Files.State.Get<Making>().Maker?.Complete(false);
+
+    /// <inheritdoc/>
+    public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
+    {
+        context.Files.State.Get<Making>().Maker?.Complete(true);
+        FileOwner.Arm(context, entry.Usk.Fown, fd, fd.ToString());
+    }
+
+    private sealed class Making : IDisposable
+    {
+        public UnixSocketMaker? Maker { get; set; }
+
+        public void Dispose() => Maker?.Dispose();
+    }
 
     private sealed class ExternalPeers : HashSet<ulong>
     {

@@ -9,8 +9,9 @@ namespace Firn.Engine.Kinds.Sockets;
 
 /// <summary>Makes all Unix sockets of an image set, in the order in which they need each other.</summary>
 /// <remarks>
-/// Listeners and other names first; then connections, through the listener whose name they have, or a passing one; then queues, while
-/// senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names.
+/// Listeners and other names first; then connections, through the listener whose name they have, or a passing one. With all other files
+/// there, queues, while senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names. Where a
+/// queue names tasks of the tree, by credentials or pidfds, all of that waits until those exist.
 /// </remarks>
 internal sealed class UnixSocketMaker : IDisposable
 {
@@ -28,6 +29,7 @@ internal sealed class UnixSocketMaker : IDisposable
     private readonly Dictionary<(SocketType Type, ByteString Name, uint Place), Fd> passingListeners = [];
     private readonly List<Fd> passing = [];
     private readonly UnixNames names;
+    private bool isComplete;
 
     /// <summary>Plans for the entries of files.img.</summary>
     public UnixSocketMaker(RestoreContext context)
@@ -73,12 +75,6 @@ internal sealed class UnixSocketMaker : IDisposable
                     $"{node} was connected to a program outside of the tree: hand in what takes its place with --inherit-fd "
                         + $"fd[N]:socket:[{node.Message.Ino}]");
             }
-
-            if (node.Queue.Any(packet => packet.Message.Scm.Count > 0))
-            {
-                throw new CheckpointException(
-                    $"{node}: descriptors wait in its queue (SCM_RIGHTS), which this version of Firn can't restore");
-            }
         }
 
         foreach (Node node in nodes.Where(node => node.Message.Name.Length > 0))
@@ -103,11 +99,7 @@ internal sealed class UnixSocketMaker : IDisposable
             MakeConnected(node);
         }
 
-        foreach (Node node in nodes.Where(node => node.Role == Role.Pending).OrderBy(PendingOrder))
-        {
-            MakeAlone(node);
-            Connect(node, node.Peer!);
-        }
+        MakePending();
 
         foreach (Node node in nodes.Where(node => node.Role == Role.Answered))
         {
@@ -116,7 +108,27 @@ internal sealed class UnixSocketMaker : IDisposable
 
         foreach (Node node in nodes)
         {
-            UnixQueue.Fill(node.Message, node.Fd!, Sender(node), node.Queue, names, NamedDatagram);
+            context.Files.Provide(node.Message.Id, node.Fd!);
+            node.Fd = context.Files[node.Message.Id];
+            node.IsProvided = true;
+        }
+    }
+
+    /// <summary>Fills the queues and takes away what shall not stay. Only the first call that does so has something to do.</summary>
+    /// <param name="hasTasks">Whether the tasks of the tree exist.</param>
+    /// <exception cref="LinuxException">The kernel refuses something.</exception>
+    public void Complete(bool hasTasks)
+    {
+        var cargo = new UnixCargo(context);
+        if (isComplete || (!hasTasks && nodes.Any(node => node.Queue.Any(packet => cargo.NeedsTasks(packet.Message)))))
+        {
+            return;
+        }
+
+        isComplete = true;
+        foreach (Node node in nodes)
+        {
+            UnixQueue.Fill(node.Message, Sender(node), node.Queue, names, NamedDatagram, cargo);
         }
 
         foreach (Node node in nodes.Where(node => node.IsDatagram && node.Peer is not null && node.Role == Role.Alone))
@@ -135,7 +147,7 @@ internal sealed class UnixSocketMaker : IDisposable
             fd.Dispose();
         }
 
-        foreach (Node node in nodes)
+        foreach (Node node in nodes.Where(node => !node.IsProvided))
         {
             node.Fd?.Dispose();
         }
@@ -156,7 +168,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
         if (node.Role == Role.Listener)
         {
-            Listen(node.Fd, node, (int)node.Message.Backlog);
+            Listen(node.Fd, node, (int)node.Message.Backlog, node.Message.PeerCredentials);
         }
     }
 
@@ -169,10 +181,16 @@ internal sealed class UnixSocketMaker : IDisposable
             Sys.Socket(SocketFamily.AF_UNIX, node.Type | SocketType.SOCK_CLOEXEC).OrThrow($"socket(AF_UNIX, {node.Type}) of {node}").Int32);
     }
 
-    private void Listen(Fd fd, Node node, int backlog)
+    private void Listen(Fd fd, Node node, int backlog, SkCredentialsEntry? seen)
     {
-        using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
-        Sys.Listen(fd.Number, backlog).OrThrow($"listen({backlog}) of {node}");
+        SysResult result = PeerIdentity.Call(context, seen, identity => Sys.ListenAs(identity, fd.Number, backlog));
+        if (result.IsError)
+        {
+            using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
+            result = Sys.Listen(fd.Number, backlog);
+        }
+
+        result.OrThrow($"listen({backlog}) of {node}");
     }
 
     private void MakeConnected(Node node)
@@ -195,8 +213,8 @@ internal sealed class UnixSocketMaker : IDisposable
             names.Bind(clientFd, client.Message);
         }
 
-        Fd listener = ListenerFor(server);
-        names.Connect(clientFd, server.Message, client?.Message.Id ?? server.Message.Id);
+        Fd listener = ListenerFor(server, client?.Message.PeerCredentials);
+        names.Connect(clientFd, server.Message, client?.Message.Id ?? server.Message.Id, server.Message.PeerCredentials);
         server.Fd = new Fd(Sys.Accept(listener.Number).OrThrow($"accept4 for {server}").Int32);
         if (client is null)
         {
@@ -206,18 +224,20 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private void MakePair(Node node, Node? peer)
     {
-        int first;
-        int second;
-        using (NestedNamespaces.VisitNetwork(context, node.Message.NsId))
-        using (BorrowedIdentity.OfHolder(context, node.Message.Id))
+        using NamespaceVisit? network = NestedNamespaces.VisitNetwork(context, node.Message.NsId);
+        int first = -1;
+        int second = -1;
+        SocketType type = node.Type | SocketType.SOCK_CLOEXEC;
+        SysResult result = PeerIdentity.Call(
+            context, node.Message.PeerCredentials,
+            identity => Sys.SocketPairAs(identity, SocketFamily.AF_UNIX, type, out first, out second));
+        if (result.IsError)
         {
-            Sys.SocketPair(
-                SocketFamily.AF_UNIX,
-                node.Type | SocketType.SOCK_CLOEXEC,
-                0,
-                out first,
-                out second).OrThrow($"socketpair(AF_UNIX, {node.Type}) of {node}");
+            using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
+            result = Sys.SocketPair(SocketFamily.AF_UNIX, type, 0, out first, out second);
         }
+
+        result.OrThrow($"socketpair(AF_UNIX, {node.Type}) of {node}");
 
         node.Fd = new Fd(first);
         var other = new Fd(second);
@@ -261,7 +281,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private Node? ListenerNode(Node node) => listeners.GetValueOrDefault(KeyOf(node));
 
-    private Fd ListenerFor(Node server)
+    private Fd ListenerFor(Node server, SkCredentialsEntry? seen)
     {
         if (ListenerNode(server) is { } node)
         {
@@ -272,7 +292,7 @@ internal sealed class UnixSocketMaker : IDisposable
         {
             passingListeners.Add(KeyOf(server), listener = Open(server));
             names.BindForAMoment(listener, server.Message);
-            Listen(listener, server, 1);
+            Listen(listener, server, 1, seen);
         }
 
         return listener;
@@ -286,10 +306,39 @@ internal sealed class UnixSocketMaker : IDisposable
             return;
         }
 
-        names.Connect(node.Fd!, peer.Message, node.Message.Id);
+        names.Connect(node.Fd!, peer.Message, node.Message.Id, null);
     }
 
-    private int PendingOrder(Node node) => node.Peer!.Message.Pending.IndexOf(node.Message.Ino);
+    // Each listener's in the order in which they will be accepted; what has closed since, closes again.
+    private void MakePending()
+    {
+        foreach (IGrouping<Node, Node> clients in nodes.Where(node => node.Role == Role.Pending).ToLookup(node => node.Peer!))
+        {
+            foreach (Node node in clients.OrderBy(node => node.Peer!.Message.Pending.IndexOf(node.Message.Ino)))
+            {
+                ConnectGone(node.Peer!, node);
+                MakeAlone(node);
+                Connect(node, node.Peer!);
+            }
+        }
+
+        foreach (Node listener in nodes.Where(node => node.Role == Role.Listener))
+        {
+            ConnectGone(listener, null);
+        }
+    }
+
+    // Those that come before a client, or all that are left.
+    private void ConnectGone(Node listener, Node? before)
+    {
+        while (listener.GoneClients.TryPeek(out int place)
+            && (before is null || place < listener.Message.Pending.IndexOf(before.Message.Ino)))
+        {
+            listener.GoneClients.Dequeue();
+            using Fd client = Open(listener);
+            names.Connect(client, listener.Message, listener.Message.Id, null);
+        }
+    }
 
     private static Fd? Sender(Node node) => node.GonePeer ?? (node.Role is Role.Connected or Role.PairedDatagram ? node.Peer!.Fd : null);
 
@@ -306,18 +355,24 @@ internal sealed class UnixSocketMaker : IDisposable
             Sys.Shutdown(node.Fd!.Number, how).OrThrow($"shutdown({how}) of {node}");
         }
 
+        foreach (Node node in nodes.Where(node => node is { Message.Error: not 0, GonePeer: not null }))
+        {
+            // A peer that closes without having read this, resets the connection.
+            Sys.Send(node.Fd!.Number, [0], MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_NOSIGNAL).OrThrow($"send from {node}");
+        }
+
         foreach (Fd fd in passing.Concat(passingListeners.Values))
         {
             fd.Dispose();
         }
 
+        passing.Clear();
+        passingListeners.Clear();
         names.Unlink();
         foreach (Node node in nodes)
         {
             SocketOptions.Write(node.Fd!, node.Message.Opts);
             FileOwner.RestoreFlags(node.Fd!, node.Message.Flags);
-            context.Files.Provide(node.Message.Id, node.Fd!);
-            node.Fd = null;
         }
     }
 
@@ -354,8 +409,16 @@ internal sealed class UnixSocketMaker : IDisposable
 
         public Fd? Fd { get; set; }
 
+        /// <summary>Whether it is among the restored files, which it belongs to then.</summary>
+        public bool IsProvided { get; set; }
+
         /// <summary>The other end, for as long as a closed peer is still needed to fill the queue.</summary>
         public Fd? GonePeer { get; set; }
+
+        /// <summary>Where in the queue of those that wait to be accepted there are some that are closed already.</summary>
+        public Queue<int> GoneClients { get; } = new(
+            message.Pending.Select((inode, place) => (Inode: inode, Place: place)).Where(client => client.Inode == 0)
+                .Select(client => client.Place));
 
         public List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> Queue { get; } = [];
 

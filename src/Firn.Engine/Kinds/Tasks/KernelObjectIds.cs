@@ -46,15 +46,31 @@ internal static class KernelObjectIds
         var directories = new SharedObjects(KcmpType.KCMP_FS);
         var signals = new SharedObjects(KcmpType.KCMP_SIGHAND);
         TaskKobjIdsEntry ownIds = Own();
+        Dictionary<uint, DumpedTask> owners = [];
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
             task.Ids.MergeFrom(ownIds);
             task.Ids.VmId = memory.IdOf(task.Pid, out bool isOwnMemory);
+            if (!isOwnMemory)
+            {
+                task.MemoryOwner = owners[task.Ids.VmId];
+            }
+
+            owners.TryAdd(task.Ids.VmId, task);
             task.Ids.FilesId = files.IdOf(task.Pid, out _);
             task.Ids.FsId = directories.IdOf(task.Pid, out _);
 
-            // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND).
-            task.Ids.SighandId = isOwnMemory ? signals.NewId() : signals.IdOf(task.Pid, out _);
+            // Handlers can be shared only with the memory that they lie in (clone(2), CLONE_SIGHAND): who is the first to have its memory
+            // has handlers of its own, and is to be known only once there is a second.
+            if (isOwnMemory)
+            {
+                task.Ids.SighandId = signals.NewId();
+            }
+            else
+            {
+                signals.Add(task.MemoryOwner.Pid, task.MemoryOwner.Ids.SighandId);
+                task.Ids.SighandId = signals.IdOf(task.Pid, out _);
+            }
         }
 
         DumpNamespaces(context);
@@ -147,7 +163,32 @@ internal static class KernelObjectIds
         /// <summary>The id of a process's object: one of its own, or that of a process which shares it.</summary>
         public uint IdOf(int pid, out bool isNew)
         {
-            isNew = false;
+            int place = Find(pid);
+            isNew = place < 0;
+            if (!isNew)
+            {
+                return known[place].Id;
+            }
+
+            known.Insert(~place, (pid, ++last));
+            return last;
+        }
+
+        /// <summary>Takes in a process whose id was given by <see cref="NewId"/>, unless it is known.</summary>
+        public void Add(int pid, uint id)
+        {
+            if (Find(pid) is < 0 and int place)
+            {
+                known.Insert(~place, (pid, id));
+            }
+        }
+
+        /// <summary>The id of an object that no other process has.</summary>
+        public uint NewId() => ++last;
+
+        // The place of an object, or the complement of where it would be.
+        private int Find(int pid)
+        {
             int low = 0;
             int high = known.Count;
             while (low < high)
@@ -156,7 +197,7 @@ internal static class KernelObjectIds
                 switch (Sys.Kcmp(pid, known[middle].Pid, type).OrThrow($"kcmp({pid}, {known[middle].Pid}, {type})").Int32)
                 {
                     case 0:
-                        return known[middle].Id;
+                        return middle;
                     case 1:
                         high = middle;
                         break;
@@ -166,12 +207,7 @@ internal static class KernelObjectIds
                 }
             }
 
-            isNew = true;
-            known.Insert(low, (pid, ++last));
-            return last;
+            return ~low;
         }
-
-        /// <summary>The id of an object that no other process has.</summary>
-        public uint NewId() => ++last;
     }
 }

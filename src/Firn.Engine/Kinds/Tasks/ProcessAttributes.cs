@@ -8,7 +8,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
-/// <summary>What a process is to its surroundings: a reaper of orphans, an audited login, a likely victim of memory shortage.</summary>
+/// <summary>
+/// What a process is to its surroundings: a reaper of orphans, an audited login, a likely victim of memory shortage, the leader of a
+/// session that has a nice value of its own (sched(7), autogroup).
+/// </summary>
 /// <remarks>prctl(2), PR_SET_CHILD_SUBREAPER; proc_pid_loginuid(5), proc_pid_oom_score_adj(5).</remarks>
 internal sealed class ProcessAttributes : TaskKind
 {
@@ -26,6 +29,11 @@ internal sealed class ProcessAttributes : TaskKind
         }
 
         core.OomScoreAdj = (int)(ProcValue.ReadNumber($"/proc/{task.Pid}/oom_score_adj") ?? 0);
+        if (task.Stat.Session == task.ProcessId && ReadAutogroup(task.Pid) is { } nice and not 0)
+        {
+            core.AutogroupNice = nice;
+        }
+
         RemoteBuffer reaper = batch.Allocate(sizeof(int));
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_GET_CHILD_SUBREAPER, reaper);
         batch.Then(() => core.ChildSubreaper = reaper.As<int>()[0] != 0);
@@ -45,9 +53,30 @@ internal sealed class ProcessAttributes : TaskKind
             batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         }
 
+        if (task.Core.Tc is { HasAutogroupNice: true } core && task.Entry.Sid == task.Entry.Pid)
+        {
+            SysResult written = ProcValue.Write($"/proc/{task.OuterPid}/autogroup", core.AutogroupNice);
+            if (written.IsError)
+            {
+                context.Log.LogWarning(
+                    "pid {Pid}: the nice value {Nice} of its session's autogroup was refused: {Errno}",
+                    task.Pid,
+                    core.AutogroupNice,
+                    written.Errno);
+            }
+        }
+
         RestoreScore(context, task);
         RestoreLogin(context, task, batch);
     }
+
+    // "/autogroup-138 nice 0".
+    private static int? ReadAutogroup(int pid)
+        => ProcValue.ReadText($"/proc/{pid}/autogroup") is { } text
+            && int.TryParse(
+                text.AsSpan(text.LastIndexOf(' ') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int nice)
+                ? nice
+                : null;
 
     private static void RestoreScore(RestoreContext context, RestoredTask task)
     {

@@ -72,6 +72,15 @@ internal sealed class Registers : TaskKind
         thread.Core.Mtype = CoreEntry.Types.March.X8664;
         ThreadInfoX86 info = thread.Core.ThreadInfo ??= new ThreadInfoX86();
         info.Gpregs = ToMessage(InterruptedCall.NotYetBegun(found.Registers));
+        if (InterruptedCall.FindContinued(thread.Tid, found.Registers) is { } call)
+        {
+            InterruptedCallEntry entry = thread.ThreadCore().InterruptedCall = new() { Number = (uint)call.Number };
+            if (call.Remaining is { } remaining)
+            {
+                entry.Remaining = remaining;
+            }
+        }
+
         info.Fpregs = ExtendedState.ToMessage(found.ExtendedState, XsaveLayout.OfThisProcessor);
         for (uint i = 0; i < TlsEntries; i++)
         {

@@ -89,7 +89,7 @@ internal sealed class Scheduling : TaskKind
     /// <inheritdoc/>
     public override void Seal(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (thread.Core.ThreadCore is not { } core)
+        if (thread.Core.ThreadCore is not { HasSchedPolicy: true } core)
         {
             return;
         }

@@ -58,13 +58,14 @@ internal sealed class Seccomp : TaskKind
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (thread.Core.ThreadCore?.SeccompMode is not (null or SeccompMode.Disabled))
+        // A leader that is to exit gets what is installed for all threads.
+        if (IsFiltered(thread) || (thread.Task.HasDeadLeader && thread.Task.Alive.Any(IsFiltered)))
         {
             // From here on Firn itself would be filtered.
             thread.Remote.Tracee.SetOptions(Working | PtraceOptions.PTRACE_O_SUSPEND_SECCOMP);
         }
 
-        if (thread.IsLeader() && SharedCount(context, thread.Task) is > 0 and int count)
+        if (thread == thread.Task.FirstAlive && SharedCount(context, thread.Task) is > 0 and int count)
         {
             foreach (SeccompFilter filter in Chain(context, thread).Take(count))
             {
@@ -122,20 +123,24 @@ internal sealed class Seccomp : TaskKind
     // How many filters all threads have in common, from the oldest on. A process of one thread needs no synchronisation.
     private static int SharedCount(RestoreContext context, RestoredTask task)
     {
-        if (task.Threads.Count < 2)
+        if (task.Alive.Count() < 2)
         {
             return 0;
         }
 
-        List<SeccompFilter> leader = Chain(context, task.Leader);
-        int count = leader.Count;
-        foreach (RestoredThread thread in task.Threads.Skip(1))
+        List<SeccompFilter> first = Chain(context, task.FirstAlive);
+        int count = first.Count;
+        foreach (RestoredThread thread in task.Alive.Skip(1))
         {
-            count = Math.Min(count, leader.Zip(Chain(context, thread)).TakeWhile(pair => ReferenceEquals(pair.First, pair.Second)).Count());
+            count = Math.Min(count, first.Zip(Chain(context, thread)).TakeWhile(pair => ReferenceEquals(pair.First, pair.Second)).Count());
         }
 
         return count;
     }
+
+    /// <summary>Whether the system calls of a thread are to be filtered.</summary>
+    internal static bool IsFiltered(RestoredThread thread)
+        => thread.Core.ThreadCore?.SeccompMode is not (null or SeccompMode.Disabled);
 
     private static void Install(RemoteBatch batch, SeccompFilter filter, uint flags)
     {

@@ -39,8 +39,36 @@ internal sealed class TaskStates : TaskKind
 
         core.ExitCode = 0;
         core.Flags = task.Stat.Flags;
+        DumpExitSignal(task, core);
         core.Personality = uint.Parse(
             ProcValue.ReadText($"/proc/{task.Pid}/personality") ?? "0", NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
+        if (task.DeadLeader is { } dead)
+        {
+            DumpDeadLeader(task, dead, core);
+        }
+    }
+
+    private static void DumpExitSignal(DumpedTask task, TaskCoreEntry core)
+    {
+        int signal = (task.DeadLeaderStat ?? task.Stat).ExitSignal;
+        if (task.Parent is not null && signal != (int)Signal.SIGCHLD)
+        {
+            core.ExitSignal = (uint)signal;
+        }
+    }
+
+    // What is still seen of a thread that has exited: its name, who it was, its status. The mask of a thread that does nothing is 0.
+    private static void DumpDeadLeader(DumpedTask task, DumpedThread dead, TaskCoreEntry core)
+    {
+        core.LeaderExitCode = (uint)task.DeadLeaderStat!.ExitCode;
+        core.Comm = task.DeadLeaderStat.Name;
+        core.BlkSigset = 0;
+        ThreadCoreEntry thread = dead.ThreadCore();
+        thread.FutexRla = 0;
+        thread.FutexRlaLen = 0;
+        thread.Comm = core.Comm;
+        thread.CgSet = task.Leader.ThreadCore().CgSet;
+        thread.Creds = Credentials.ToMessage(ProcStatus.Read(task.Pid, dead.Tid));
     }
 
     /// <summary>Fills the core of a zombie: its name and how it ended.</summary>
@@ -56,6 +84,7 @@ internal sealed class TaskStates : TaskKind
             BlkSigset = 0,
             Comm = task.Stat.Name,
         };
+        DumpExitSignal(task, task.Core.Tc);
     }
 
     /// <summary>The signal that stopped a process which is to be restored stopped, or none.</summary>

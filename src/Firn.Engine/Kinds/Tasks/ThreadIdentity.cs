@@ -49,7 +49,11 @@ internal sealed class ThreadIdentity : TaskKind
     /// <inheritdoc/>
     public override void RestoreThread(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        batch.Call(Sysno.set_tid_address, thread.Core.ThreadInfo.ClearTidAddr);
+        if (thread.Core.ThreadInfo is { } info)
+        {
+            batch.Call(Sysno.set_tid_address, info.ClearTidAddr);
+        }
+
         if (thread.Core.ThreadCore is not { } core)
         {
             return;

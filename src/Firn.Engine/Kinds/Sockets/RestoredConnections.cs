@@ -1,0 +1,411 @@
+using System.Runtime.InteropServices;
+using Firn.Engine.Tree;
+using Firn.Images;
+using Firn.Linux;
+using Firn.Linux.Abi;
+using Firn.Linux.Netlink;
+using Microsoft.Extensions.Logging;
+
+namespace Firn.Engine.Kinds.Sockets;
+
+/// <summary>
+/// The TCP connections of the tree: the restore half, for all of them together. <see cref="TcpConnections"/> is the other.
+/// </summary>
+/// <remarks>
+/// Each is made in repair mode, in which it sends nothing, while the network is locked for all that have an end outside. Just before the
+/// tree is thawed the lock goes, then all leave repair mode, and only then what was never sent is sent, and FINs are put in their place.
+/// Should anything fail before, the peers have noticed nothing, and the images can be restored once more.
+/// </remarks>
+internal sealed class RestoredConnections : IDisposable
+{
+    private readonly Dictionary<uint, RestoredConnection> connections = [];
+    private bool isLockDone;
+    private PacketLock? own;
+    private PacketLock? left;
+    private Fd? raw;
+    private Fd? raw6;
+
+    /// <summary>The name of the lock that a dump leaves: CRIU's.</summary>
+    public static string LockName(string runId) => $"CRIU-{runId}";
+
+    /// <summary>Whether a message is of a connection, not of a socket that listens or isn't connected.</summary>
+    public static bool IsConnection(RestoreContext context, InetSkEntry message)
+        => message.Proto == SocketLevel.IPPROTO_TCP
+            && (TcpState)message.State switch
+            {
+                TcpState.TCP_LISTEN => false,
+                TcpState.TCP_CLOSE => message.DstPort != 0 && context.Images.Entries(ImageKind.TcpStream, message.Ino).Count > 0,
+                _ => true,
+            };
+
+    /// <summary>
+    /// Locks the network, where a connection to the outside is going to be made and nothing forbids it. The thread is in the network
+    /// namespace of the tree.
+    /// </summary>
+    /// <exception cref="CheckpointException">It can't be locked.</exception>
+    public void Lock(RestoreContext context)
+    {
+        if (isLockDone)
+        {
+            return;
+        }
+
+        isLockDone = true;
+        List<ConnectionEnds> outside = OutsideEnds(context);
+        if (outside.Count == 0 || context.Options.NetworkLock == NetworkLock.Skip || context.Options.TcpClose)
+        {
+            return;
+        }
+
+        string name = LockName(context.Images.One<InventoryEntry>(ImageKind.Inventory).DumpCriuRunId);
+        try
+        {
+            left = PacketLock.Find(name);
+            if (left is null)
+            {
+                bool isShared = context.OwnNamespace(CloneFlags.CLONE_NEWNET) is null;
+                own = PacketLock.Take(name + "-restore", isShared ? outside : null, isOwned: true);
+            }
+        }
+        catch (LinuxException exception)
+        {
+            throw new CheckpointException(
+                $"the network can't be locked for the restore: {exception.Message}; load the kernel's nf_tables, or use --network-lock "
+                    + "skip where nothing comes in meanwhile",
+                exception)
+            { Errno = exception.Errno };
+        }
+    }
+
+    /// <summary>Makes a connection of a socket that is bound, or not yet, in repair mode.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public void Make(RestoreContext context, InetSkEntry message, Fd socket, uint scope)
+    {
+        ImageEntry image = Stream(context, message);
+        var connection = new RestoredConnection(message, (TcpStreamEntry)image.Message, image.Payload, socket, scope);
+        if (connections.Count == 0)
+        {
+            context.BeforeThaw.Add(() => LetGo(context));
+        }
+
+        connections.Add(message.Id, connection);
+        if (connection.WasRefused)
+        {
+            connection.BeRefused();
+            return;
+        }
+
+        connection.Connect();
+        if (connection.IsOver)
+        {
+            connection.End(RawSocket(connection));
+        }
+        else if (connection.NeedsForging)
+        {
+            _ = RawSocket(connection);
+        }
+    }
+
+    /// <summary>Where the descriptor of a connection is now.</summary>
+    public void Moved(uint id, Fd fd)
+    {
+        if (connections.TryGetValue(id, out RestoredConnection? connection))
+        {
+            connection.Socket = fd;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        raw?.Dispose();
+        raw6?.Dispose();
+        left?.Dispose();
+        own?.Dispose();
+    }
+
+    private static ImageEntry Stream(RestoreContext context, InetSkEntry message)
+    {
+        IReadOnlyList<ImageEntry> entries = context.Images.Entries(ImageKind.TcpStream, message.Ino);
+        return entries.Count == 1 ? entries[0] : throw new ImageFormatException(
+            ImageKind.TcpStream.FileName(message.Ino), 0, "entry-count",
+            $"holds {entries.Count} entries where there must be one; the image set is not complete");
+    }
+
+    private static List<ConnectionEnds> OutsideEnds(RestoreContext context)
+    {
+        List<ConnectionEnds> all = [.. context.Files.Entries.Values
+            .Where(entry => entry.Type == FdTypes.Inetsk && IsConnection(context, entry.Isk))
+            .Where(entry => (TcpState)entry.Isk.State != TcpState.TCP_CLOSE)
+            .Select(entry => RestoredConnection.EndsOf(entry.Isk))];
+        HashSet<string> keys = [.. all.Select(TcpConnections.Key)];
+        return all.FindAll(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored)));
+    }
+
+    private Fd RawSocket(RestoredConnection connection) => connection.Ends.IsInet4
+        ? raw ??= ForgedSegment.OpenSocket(isInet4: true)
+        : raw6 ??= ForgedSegment.OpenSocket(isInet4: false);
+
+    private void LetGo(RestoreContext context)
+    {
+        foreach (PacketLock held in new[] { left, own }.OfType<PacketLock>())
+        {
+            SysResult result = held.Unlock();
+            if (result.IsError)
+            {
+                context.Log.LogWarning("the network can't be unlocked: {Errno}", result.Errno);
+            }
+        }
+
+        foreach (RestoredConnection connection in connections.Values)
+        {
+            connection.LeaveRepair();
+        }
+
+        foreach (RestoredConnection connection in connections.Values)
+        {
+            connection.Finish(connection.NeedsForging ? RawSocket(connection) : null);
+        }
+    }
+}
+
+/// <summary>One connection under restore.</summary>
+/// <param name="message">The socket.</param>
+/// <param name="stream">The state of its queues.</param>
+/// <param name="queues">What is in them.</param>
+/// <param name="socket">Its descriptor.</param>
+/// <param name="scope">The interface of link-local addresses.</param>
+internal sealed class RestoredConnection(
+    InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope)
+{
+    // What a connection that is over had at its other end doesn't matter any more: tried when that one exists again.
+    private const int MostPorts = 20;
+
+    private readonly TcpState state = (TcpState)message.State;
+    private ushort peerPort = (ushort)message.DstPort;
+
+    /// <summary>Its file.</summary>
+    public uint Id => message.Id;
+
+    /// <summary>Its descriptor.</summary>
+    public Fd Socket { get; set; } = socket;
+
+    /// <summary>Its two ends, as packets have them.</summary>
+    public ConnectionEnds Ends { get; private set; } = EndsOf(message);
+
+    /// <summary>Whether it never came to be, and the program has to learn that.</summary>
+    public bool WasRefused => IsOver && (Errno)stream.PendingError == Errno.ECONNREFUSED;
+
+    /// <summary>Whether it has ended, and only what came last can still be read.</summary>
+    public bool IsOver => state == TcpState.TCP_CLOSE;
+
+    /// <summary>Whether a segment of its peer has to be put in.</summary>
+    public bool NeedsForging => TcpStates.HasPeersFin(state);
+
+    // Without FINs, which are put in later.
+    private uint Received => stream.InqSeq - (TcpStates.HasPeersFin(state) ? 1u : 0);
+
+    private uint Written => stream.OutqSeq - (TcpStates.HasUnacknowledgedFin(state) || TcpStates.HasAcknowledgedFin(state) ? 1u : 0);
+
+    private ReadOnlySpan<byte> ReceiveQueue => queues.Span[..(int)stream.InqLen];
+
+    private ReadOnlySpan<byte> Unacknowledged => queues.Span.Slice((int)stream.InqLen, (int)(stream.OutqLen - Unsent));
+
+    private uint Unsent => stream.HasUnsqLen ? Math.Min(stream.UnsqLen, stream.OutqLen) : 0;
+
+    private ReadOnlySpan<byte> NeverSent => queues.Span[(int)(stream.InqLen + stream.OutqLen - Unsent)..];
+
+    /// <summary>The two ends of a socket.</summary>
+    public static ConnectionEnds EndsOf(InetSkEntry message) => ConnectionEnds.OfPackets(
+        InetAddress.Of(message.SrcAddr, 0, 0).Bytes, (ushort)message.SrcPort, InetAddress.Of(message.DstAddr, 0, 0).Bytes,
+        (ushort)message.DstPort);
+
+    /// <summary>Makes it established, with what was received and what was sent; or ready to ask again for a connection.</summary>
+    public void Connect()
+    {
+        if (state == TcpState.TCP_SYN_SENT)
+        {
+            // The SYN takes a number, which connect counts again.
+            TcpRepair.SetSequence(Socket, TcpOption.TCP_SEND_QUEUE, stream.OutqSeq - 1);
+            return;
+        }
+
+        TcpRepair.SetSequence(Socket, TcpOption.TCP_RECV_QUEUE, Received - stream.InqLen);
+        TcpRepair.SetSequence(Socket, TcpOption.TCP_SEND_QUEUE, Written - stream.OutqLen);
+        ConnectTo("connect");
+        SetAgreement();
+        if (stream.HasTimestamp)
+        {
+            TcpRepair.Set(Socket, TcpOption.TCP_TIMESTAMP, (int)stream.Timestamp, "TCP_TIMESTAMP");
+        }
+
+        FillQueues();
+        SetWindow();
+    }
+
+    /// <summary>Brings one that is over to its end, with nothing said to anybody.</summary>
+    /// <param name="raw">The socket for what the peer would send.</param>
+    public void End(Fd raw)
+    {
+        // What a stranger answers to the acknowledgement of a FIN must not get in: only what is marked does.
+        Sys.AttachSocketFilter(Socket.Number, MarkedOnly).OrThrow($"setsockopt({Socket}, SO_ATTACH_FILTER)");
+        if (stream.PendingError != 0)
+        {
+            Forged(TcpFlags.Rst | TcpFlags.Ack, Received, Written).Send(raw);
+        }
+        else
+        {
+            Forged(TcpFlags.Fin | TcpFlags.Ack, Received, Written).Send(raw);
+            TcpRepair.Choose(Socket, TcpOption.TCP_SEND_QUEUE);
+            Sys.Shutdown(Socket.Number, ShutdownHow.SHUT_WR).OrThrow($"shutdown({Socket})");
+            Forged(TcpFlags.Ack, Received + 1, Written + 1).Send(raw);
+        }
+
+        Sys.SetSocketOption(Socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_DETACH_FILTER, 0)
+            .OrThrow($"setsockopt({Socket}, SO_DETACH_FILTER)");
+    }
+
+    /// <summary>Asks a port of its own address where no one listens, and is refused.</summary>
+    public void BeRefused()
+    {
+        TcpRepair.Off(Socket, probes: false);
+        FileOwner.RestoreFlags(Socket, message.Flags | (uint)OpenFlags.O_NONBLOCK);
+        InetAddress self = InetAddress.OfSocket(Socket, (SocketFamily)message.Family);
+        for (ushort port = 1; port <= MostPorts && !InetSocket.Poll(Socket).HasFlag(PollEvents.POLLERR); port++)
+        {
+            _ = Sys.Connect(Socket.Number, (self with { Port = port }).ToSockaddr());
+        }
+    }
+
+    /// <summary>Leaves repair mode: the peer is asked what it has got.</summary>
+    public void LeaveRepair() => TcpRepair.Off(Socket, probes: true);
+
+    /// <summary>Sends what was never sent, puts FINs in place, and sets what repair mode has changed.</summary>
+    /// <param name="raw">The socket for what the peer would send, or null.</param>
+    public void Finish(Fd? raw)
+    {
+        if (state == TcpState.TCP_SYN_SENT)
+        {
+            FileOwner.RestoreFlags(Socket, message.Flags | (uint)OpenFlags.O_NONBLOCK);
+            ConnectTo("connect again");
+            FileOwner.RestoreFlags(Socket, message.Flags);
+        }
+        else if (!IsOver)
+        {
+            if (Unsent > 0)
+            {
+                SocketOptions.GrowSendBuffer(Socket, Room(stream.OutqLen));
+                TcpRepair.Send(Socket, NeverSent);
+            }
+
+            // The own FIN first, if it came first; it may be sent twice, which no peer minds.
+            bool isLast = state == TcpState.TCP_LAST_ACK;
+            if (!isLast && (TcpStates.HasUnacknowledgedFin(state) || TcpStates.HasAcknowledgedFin(state)))
+            {
+                Sys.Shutdown(Socket.Number, ShutdownHow.SHUT_WR).OrThrow($"shutdown({Socket})");
+            }
+
+            if (NeedsForging)
+            {
+                Forged(TcpFlags.Fin | TcpFlags.Ack, Received, Written - stream.OutqLen).Send(raw!);
+            }
+
+            if (isLast)
+            {
+                Sys.Shutdown(Socket.Number, ShutdownHow.SHUT_WR).OrThrow($"shutdown({Socket})");
+            }
+        }
+
+        SocketOptions.WriteBuffers(Socket, message.Opts);
+        InetOptions.Set(Socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, message.Opts.Reuseaddr ? 1 : 0);
+    }
+
+    // A filter of classic BPF (linux/filter.h): load the mark of the packet (SKF_AD_MARK), compare; all of it, or nothing.
+    private static ReadOnlySpan<ulong> MarkedOnly =>
+        [0xFFFF_F014_0000_0020, ((ulong)PacketLock.Mark << 32) | 0x0100_0015, 0xFFFF_FFFF_0000_0006, 6];
+
+    // Each segment takes more of the kernel's memory than its bytes.
+    private static int Room(uint bytes) => (int)Math.Min(int.MaxValue / 2, (bytes * 4L) + (1 << 16));
+
+    private void ConnectTo(string what)
+    {
+        InetAddress peer = InetAddress.Of(message.DstAddr, peerPort, scope);
+        SysResult result = Sys.Connect(Socket.Number, peer.ToSockaddr());
+        for (int time = 0; IsOver && result.Errno == Errno.EADDRNOTAVAIL && time < MostPorts; time++)
+        {
+            peerPort = (ushort)Math.Max(1, peerPort + 1);
+            result = Sys.Connect(Socket.Number, (peer with { Port = peerPort }).ToSockaddr());
+            Ends = Ends with { DestinationPort = peerPort };
+        }
+
+        if (result.Errno is Errno.EADDRNOTAVAIL)
+        {
+            throw new RestoreConflictException(
+                $"file {Id}: the connection from port {message.SrcPort} to {peer} exists already; wait until it has ended, or end who "
+                    + "holds it");
+        }
+
+        if (result.Errno != Errno.EINPROGRESS)
+        {
+            result.OrThrow($"{what}({Socket}, {peer})");
+        }
+    }
+
+    private void SetAgreement()
+    {
+        List<TcpRepairOpt> options = [new() { opt_code = TcpRepair.TCPOPT_MSS, opt_val = stream.MssClamp }];
+        if ((stream.OptMask & TcpRepair.TCPI_OPT_WSCALE) != 0)
+        {
+            options.Add(new() { opt_code = TcpRepair.TCPOPT_WINDOW, opt_val = stream.SndWscale | (stream.RcvWscale << 16) });
+        }
+
+        if ((stream.OptMask & TcpRepair.TCPI_OPT_SACK) != 0)
+        {
+            options.Add(new() { opt_code = TcpRepair.TCPOPT_SACK_PERM });
+        }
+
+        if ((stream.OptMask & TcpRepair.TCPI_OPT_TIMESTAMPS) != 0)
+        {
+            options.Add(new() { opt_code = TcpRepair.TCPOPT_TIMESTAMP });
+        }
+
+        TcpRepair.SetAgreement(Socket, CollectionsMarshal.AsSpan(options));
+    }
+
+    private void FillQueues()
+    {
+        if (stream.InqLen > 0)
+        {
+            SocketOptions.GrowReceiveBuffer(Socket, Room(stream.InqLen));
+            TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue);
+        }
+
+        if (Unacknowledged.Length > 0)
+        {
+            SocketOptions.GrowSendBuffer(Socket, Room(stream.OutqLen));
+            TcpRepair.Fill(Socket, TcpOption.TCP_SEND_QUEUE, Unacknowledged);
+        }
+    }
+
+    private void SetWindow()
+    {
+        if (!stream.HasSndWnd)
+        {
+            return;
+        }
+
+        // A FIN that has come took a byte of the window, and isn't there yet.
+        uint fin = TcpStates.HasPeersFin(state) ? 1u : 0;
+        TcpRepair.SetWindow(Socket, new TcpRepairWindow
+        {
+            snd_wl1 = stream.SndWl1,
+            snd_wnd = stream.SndWnd,
+            max_window = stream.MaxWindow,
+            rcv_wnd = stream.RcvWnd + fin,
+            rcv_wup = stream.RcvWup - fin,
+        });
+    }
+
+    private ForgedSegment Forged(TcpFlags flags, uint sequence, uint acknowledgement)
+        => new(Ends.Mirrored, flags, sequence, acknowledgement, (ushort)Math.Min(0xFFFF, stream.SndWnd >> (int)(stream.SndWscale & 15)));
+}
