@@ -67,7 +67,11 @@ int main(int argc, char **argv)
     CHECK(read(packet[0], text, 64) == 13 && text[0] == 0 && !memcmp(text + 1, "in packets\r\n", 12) && ioctl(packet[0], TIOCGPKT, &on) == 0 && on == 1);
     struct pollfd p = { packet[0], POLLPRI, 0 };
     CHECK(poll(&p, 1, 0) == 0);
-    CHECK(get(much[1], text, in) == in && !memcmp(text, big, in) && get(much[0], text, back) == back && !memcmp(text, big, back) && in == 12000 && back == 10000);
+    int got = get(much[1], text, in);
+    if (in < 8000 || got != in || memcmp(text, big, in))
+        differ("of %d bytes %d came, the same up to %d", in, got, (int)({ int k = 0; while (k < got && text[k] == big[k]) k++; k; }));
+    got = get(much[0], text, back);
+    CHECK(back > 4096 && got == back && !memcmp(text, big, back));
     CHECK(read(echo[1], text, 64) == 7 && !memcmp(text, "echoed\n", 7) && get(echo[0], text, 18) == 18 && !memcmp(text, "echoed\r\nand a part", 18));
     CHECK(read(echo[0], text, 1) == -1 && errno == EAGAIN && write(echo[0], "\n", 1) == 1 && readable(echo[1], 5000) && read(echo[1], text, 64) == 11 && !memcmp(text, "and a part\n", 11));
     for (int i = 0; i < 6; i++)

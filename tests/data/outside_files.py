@@ -9,13 +9,14 @@ import os, signal, sys
 place = sys.argv[1]
 os.chdir(place)
 one, two = open("one", "r+"), open("two", "r+")
+fifo = os.open("fifo", os.O_RDWR | os.O_NONBLOCK)
 device = os.open(sys.argv[2], os.O_RDONLY | os.O_NONBLOCK) if len(sys.argv) > 2 else -1
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 open("ready", "w").close()
 while True:
     signal.sigwait([signal.SIGUSR1])
     with open("answer.new", "w") as answer:
-        answer.write(os.pread(one.fileno(), 64, 0).decode() + os.pread(two.fileno(), 64, 0).decode())
+        answer.write(os.pread(one.fileno(), 64, 0).decode() + os.pread(two.fileno(), 64, 0).decode() + os.read(fifo, 64).decode())
         answer.write(" device" if device >= 0 and os.fstat(device).st_rdev else "")
     os.rename("answer.new", "answer")
 '''
@@ -61,6 +62,8 @@ def device_that_opens():
 
 
 write("one", "one "), write("two", "two ")
+os.mkfifo(os.path.join(place, "fifo"))
+os.mkfifo(os.path.join(place, "other"))
 device = device_that_opens()
 null = subprocess.DEVNULL
 job = subprocess.Popen([sys.executable, "-c", JOB, place, *(device[:1] if device else ())], stdin=null, stdout=null, stderr=null, start_new_session=True)
@@ -84,9 +87,12 @@ if without.returncode != 1 or f"--inherit-fd fd[N]:{key}" not in without.stderr:
     sys.exit(f"an external file that no one hands in: {without}")
 write("three", "three "), write("four", "four ")
 three, four = (os.open(os.path.join(place, name), os.O_RDWR) for name in ("three", "four"))
+other = os.open(os.path.join(place, "other"), os.O_RDWR)
+os.write(other, b"five ")
 inherit = ["--inherit-fd", f"fd[{three}]:{key}", "--inherit-fd", f"fd[{four}]:{os.path.join(place, 'two')[1:]}"]
-run("restore", "-D", images, "-d", *inherit, pass_fds=(three, four))
+inherit += ["--inherit-fd", f"fd[{other}]:{os.path.join(place, 'fifo')[1:]}"]
+run("restore", "-D", images, "-d", *inherit, pass_fds=(three, four, other))
 said = answer(job.pid)
-if said != "three four " + (" device" if device else ""):
+if said != "three four five " + (" device" if device else ""):
     sys.exit(f"after the restore it said {said!r}")
 os.kill(job.pid, 9)

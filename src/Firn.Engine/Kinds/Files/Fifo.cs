@@ -42,6 +42,11 @@ internal sealed class Fifo : FileKind
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         RegFileEntry path = PathOf(context, entry);
+        if (RegularFile.Inherited(context, path) is { } inherited)
+        {
+            return inherited;
+        }
+
         Dictionary<uint, Fd> helpers = context.Files.State.Get<Helpers>().ByPipe;
         if (!helpers.ContainsKey(entry.Fifo.PipeId))
         {

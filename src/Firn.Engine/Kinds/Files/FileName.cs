@@ -23,6 +23,9 @@ internal enum NameState
     /// <summary>The name leads to another file.</summary>
     Covered,
 
+    /// <summary>The name leads elsewhere, but past what is mounted over it, it leads to the file.</summary>
+    Reachable,
+
     /// <summary>It is a file in /proc of a process that is gone.</summary>
     DeadProcess,
 }
@@ -30,7 +33,8 @@ internal enum NameState
 /// <summary>The name under which an open file is saved.</summary>
 /// <param name="State">What it is worth.</param>
 /// <param name="Path">The name, without the " (deleted)" that the kernel adds.</param>
-internal readonly record struct FileName(NameState State, string Path)
+/// <param name="Below">For one that is <see cref="NameState.Reachable"/>: the directory from which it can be reached.</param>
+internal readonly record struct FileName(NameState State, string Path, string Below = "")
 {
     private const string DeletedSuffix = " (deleted)";
 
@@ -74,7 +78,15 @@ internal readonly record struct FileName(NameState State, string Path)
             return new FileName(NameState.Unlinked, path);
         }
 
-        return marked ? new FileName(NameState.Lost, path) : new FileName(LeadsTo(context, file, path), path);
+        if (marked)
+        {
+            return new FileName(NameState.Lost, path);
+        }
+
+        NameState state = LeadsTo(context, file, path);
+        return state is NameState.Covered or NameState.Unreachable && CoveredFile.DirectoryFor(context, file, path) is { } below
+            ? new FileName(NameState.Reachable, path, below)
+            : new FileName(state, path);
     }
 
     private static bool IsGone(DumpContext context, OpenFile file, int pid)

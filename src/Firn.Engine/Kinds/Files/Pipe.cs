@@ -102,7 +102,8 @@ internal sealed class Pipe : FileKind
         PipeEntry pipe = entry.Pipe;
         string name = string.Create(CultureInfo.InvariantCulture, $"pipe:[{pipe.PipeId}]");
         List<FileEntry> ends = [.. context.Files.Entries.Values.Where(other => other.Pipe?.PipeId == pipe.PipeId)];
-        if (context.Options.InheritFd.TryGetValue(name, out int inherited))
+        if (context.Options.InheritFd.TryGetValue(name, out int inherited)
+            || context.Options.InheritFd.TryGetValue(name.Replace(":", string.Empty, StringComparison.Ordinal), out inherited))
         {
             return OpenAnew(inherited, pipe, name);
         }

@@ -64,7 +64,7 @@ internal sealed partial class RegularFile
         {
             return remap switch
             {
-                null => Sys.Open(file.Name, flags),
+                null => file.HasCoveredBelow ? CoveredFile.Open(file, flags) : Sys.Open(file.Name, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Ghost => GhostFile.Open(context, Remaps.IdOf(remap), file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Linked => LinkRemap.Open(context, remap, file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Procfs => ProcFiles.OpenDead(context, Remaps.IdOf(remap), file, flags),

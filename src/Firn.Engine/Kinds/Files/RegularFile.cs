@@ -158,6 +158,9 @@ internal sealed partial class RegularFile : FileKind
             case NameState.Lost:
                 LinkRemap.Dump(context, file, entry.Id, name.Path);
                 break;
+            case NameState.Reachable:
+                entry.CoveredBelow = name.Below;
+                break;
             case NameState.DeadProcess:
                 ProcFiles.DumpDead(context, entry.Id, name.Path);
                 break;

@@ -11,7 +11,9 @@ namespace Firn.Engine.Kinds.Files;
 internal sealed partial class Terminal
 {
     private const int MaxFillers = 4096;
-    private const string Multiplexer = "/dev/ptmx";
+    private const string PtmxName = "ptmx";
+    private const string Multiplexer = "/dev/" + PtmxName;
+    private const string StandardPtmx = "/dev/pts/" + PtmxName;
 
     /// <inheritdoc/>
     public override Fd? Create(RestoreContext context, FileEntry entry)
@@ -281,13 +283,14 @@ internal sealed partial class Terminal
                 return pair;
             }
 
+            string multiplexer = MultiplexerOf(context, index);
             var fillers = new List<Fd>();
             try
             {
                 while (true)
                 {
-                    Fd master = Sys.Open(Multiplexer, OpenFlags.O_RDWR | OpenFlags.O_NOCTTY);
-                    Sys.TerminalIndex(master.Number, out int got).OrThrow($"ioctl({Multiplexer}, TIOCGPTN)");
+                    Fd master = Sys.Open(multiplexer, OpenFlags.O_RDWR | OpenFlags.O_NOCTTY);
+                    Sys.TerminalIndex(master.Number, out int got).OrThrow($"ioctl({multiplexer}, TIOCGPTN)");
                     if (got < index && fillers.Count < MaxFillers)
                     {
                         fillers.Add(master);
@@ -303,7 +306,7 @@ internal sealed partial class Terminal
                     }
 
                     // Opened by TIOCGPTPEER, which needs it unlocked.
-                    Sys.TerminalLock(master.Number, false).OrThrow($"ioctl({Multiplexer}, TIOCSPTLCK)");
+                    Sys.TerminalLock(master.Number, false).OrThrow($"ioctl({multiplexer}, TIOCSPTLCK)");
                     ByIndex.Add(index, pair = new Pair(master));
                     return pair;
                 }
@@ -312,6 +315,25 @@ internal sealed partial class Terminal
             {
                 fillers.ForEach(filler => filler.Dispose());
             }
+        }
+
+        // Each instance of devpts has one. A slave lies beside it.
+        private static string MultiplexerOf(RestoreContext context, uint index)
+        {
+            foreach (FileEntry entry in context.Files.Entries.Values.Where(entry => entry.Tty?.TtyInfoId >> 1 == index))
+            {
+                string? name = context.Files.Entries.GetValueOrDefault(entry.Tty.RegfId)?.Reg?.Name;
+                string? found = name is null || Path.GetFileName(name) == PtmxName
+                    ? name
+                    : Path.Combine(Path.GetDirectoryName(name) ?? "/", PtmxName);
+                if (found is not null && found != StandardPtmx && !Sys.StatAt(At.AT_FDCWD, found, out FileStat stat).IsError
+                    && stat.st_rdev == DeviceNumber.Make(AlternateMajor, MasterMinor))
+                {
+                    return found;
+                }
+            }
+
+            return Multiplexer;
         }
 
         public void Dispose()
