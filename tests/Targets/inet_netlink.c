@@ -45,10 +45,29 @@ int main(int argc, char **argv)
     MUST(fcntl(pair[0], F_SETOWN, getpid()));
     MUST(fcntl(pair[0], F_SETSIG, SIGRTMIN + 2));
     MUST(fcntl(pair[0], F_SETFL, fcntl(pair[0], F_GETFL) | O_ASYNC));
+    int strict = MUST(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_GENERIC)), on = 1, switches[] = { 3, 4, 5, 8, 10, 11, 12 };
+    for (int i = 0; i < 7; i++)
+        MUST(setsockopt(strict, SOL_NETLINK, switches[i], &on, sizeof(on)));
+    MUST(setsockopt(strict, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &(int){ 0x10 }, sizeof(int)));
+    a = (struct sockaddr_nl){ .nl_family = AF_NETLINK, .nl_pid = 4242001 };
+    MUST(connect(fresh, (void *)&a, sizeof(a)));
+    int twin = MUST(dup(strict));
     ready();
     CHECK(named(route, &now) == 0 && now.nl_pid == b.nl_pid && now.nl_groups == b.nl_groups);
     CHECK(named(uevent, &now) == 0 && now.nl_pid == 4242000 && now.nl_groups == 1);
+    a = (struct sockaddr_nl){ 0 };
+    socklen_t n = sizeof(a);
+    CHECK(getpeername(fresh, (void *)&a, &n) == 0 && a.nl_pid == 4242001);
+    a = (struct sockaddr_nl){ .nl_family = AF_NETLINK };
+    CHECK(connect(fresh, (void *)&a, sizeof(a)) == 0);
     CHECK(asks_links(route) && asks_links(fresh));
+    for (int i = 0; i < 7; i++) {
+        n = sizeof(on), on = 0;
+        CHECK(getsockopt(twin, SOL_NETLINK, switches[i], &on, &n) == 0 && on == 1);
+    }
+    n = sizeof(on);
+    CHECK(getsockopt(strict, SOL_SOCKET, SO_TYPE, &on, &n) == 0 && on == SOCK_DGRAM);
+    CHECK(named(strict, &now) == 0 && now.nl_groups == 0x8000);
     CHECK(fcntl(route, F_GETFD) == FD_CLOEXEC && (fcntl(uevent, F_GETFL) & O_NONBLOCK));
     CHECK(fcntl(pair[0], F_GETOWN) == getpid() && fcntl(pair[0], F_GETSIG) == SIGRTMIN + 2 && (fcntl(pair[0], F_GETFL) & O_ASYNC));
     CHECK(send(pair[1], "x", 1, 0) == 1 && sigtimedwait(&mask, NULL, &(struct timespec){ 2, 0 }) == SIGRTMIN + 2);

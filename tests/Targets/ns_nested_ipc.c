@@ -1,5 +1,5 @@
-// Objects of System V in ipc namespaces below the root's: the same ids and keys in each, with content of their own; attached by the task
-// and by its child.
+// Semaphores and messages of System V in ipc namespaces below the root's: the same ids and keys in each, with content of their own. The
+// root's has a segment, too.
 // contain: pi
 #include "target.h"
 #include <sched.h>
@@ -11,18 +11,15 @@
 enum { PAGE = 4096 };
 struct message { long type; char text[32]; };
 
-struct objects { int segment, set, queue; char *attached; };
+struct objects { int set, queue; };
 
 static struct objects make(const char *name, int number)
 {
     struct objects o;
     struct message m = { number };
     strcpy(m.text, name);
-    o.segment = MUST(shmget(0x1234, 4 * PAGE + 10, IPC_CREAT | 0600));
     o.set = MUST(semget(0x1234, 2, IPC_CREAT | 0600));
     o.queue = MUST(msgget(0x1234, IPC_CREAT | 0600));
-    o.attached = shmat(o.segment, NULL, 0);
-    strcpy(o.attached + 2 * PAGE, name);
     MUST(semctl(o.set, 1, SETVAL, number));
     MUST(msgsnd(o.queue, &m, strlen(name), 0));
     return o;
@@ -31,12 +28,9 @@ static struct objects make(const char *name, int number)
 static void check(struct objects o, const char *name, int number)
 {
     struct message m = { 0 };
-    struct shmid_ds segment;
-    CHECK(o.segment == shmget(0x1234, 0, 0) && o.set == semget(0x1234, 0, 0) && o.queue == msgget(0x1234, 0));
-    CHECK(!strcmp(o.attached + 2 * PAGE, name) && !o.attached[0]);
+    CHECK(o.set == semget(0x1234, 0, 0) && o.queue == msgget(0x1234, 0));
     CHECK(semctl(o.set, 1, GETVAL) == number && semctl(o.set, 0, GETVAL) == 0);
     CHECK(msgrcv(o.queue, &m, sizeof(m.text), 0, IPC_NOWAIT) == (ssize_t)strlen(name) && m.type == number && !strcmp(m.text, name));
-    CHECK(shmctl(o.segment, IPC_STAT, &segment) == 0 && segment.shm_nattch >= 1 && segment.shm_segsz == 4 * PAGE + 10);
 }
 
 static void child(int number, int gate, int report)
@@ -48,7 +42,7 @@ static void child(int number, int gate, int report)
     if (MUST(fork()) == 0) {
         MUST(write(report, "r", 1));
         MUST(read(gate, &byte, 1));
-        _exit(!strcmp(o.attached + 2 * PAGE, name) ? 0 : 1);
+        _exit(semctl(o.set, 1, GETVAL) == number ? 0 : 1);
     }
     MUST(read(gate, &byte, 1));
     check(o, name, number);
@@ -64,9 +58,12 @@ int main(int argc, char **argv)
     MUST(pipe(gate));
     MUST(pipe(report));
     struct objects o = make("above", 9);
+    int segment = MUST(shmget(0x1234, 4 * PAGE + 10, IPC_CREAT | 0600));
+    char *attached = shmat(segment, NULL, 0);
+    strcpy(attached + 2 * PAGE, "in the segment");
     for (int i = 1; i <= 2; i++)
         if (MUST(fork()) == 0) {
-            shmdt(o.attached);
+            shmdt(attached);
             child(i, gate[0], report[1]);
         }
     if (MUST(fork()) == 0) {
@@ -78,6 +75,7 @@ int main(int argc, char **argv)
         MUST(read(report[0], &byte, 1));
     ready();
     check(o, "above", 9);
+    CHECK(segment == shmget(0x1234, 0, 0) && !strcmp(attached + 2 * PAGE, "in the segment"));
     for (int i = 0; i < 5; i++)
         MUST(write(gate[1], "x", 1));
     for (int i = 0; i < 2; i++) {

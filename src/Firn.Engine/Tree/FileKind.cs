@@ -31,6 +31,12 @@ internal abstract class FileKind
     {
     }
 
+    /// <summary>Whether a mapping of this file, which is none of a file system, can be made again through its descriptor.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="length">The mapping's length, in bytes.</param>
+    public virtual bool IsMappable(DumpContext context, OpenFile file, ulong length) => false;
+
     /// <summary>
     /// Fills the file's message in files.img (type and id are set) and adds other images to <see cref="DumpContext.Images"/>.
     /// </summary>

@@ -37,6 +37,14 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
                 "files.img", -1, "file-entry", $"the file with the id {entry.Id} has no {entry.Type} in it; the image is damaged");
         }
 
+        // A descriptor of /dev/net/tun has two: of the file, and of what it is attached to, which is what it is.
+        if (entries.TryGetValue(entry.Id, out FileEntry? other)
+            && (entry.Type, other.Type) is (FdTypes.Tunf, FdTypes.Reg) or (FdTypes.Reg, FdTypes.Tunf))
+        {
+            entries[entry.Id] = entry.Type == FdTypes.Tunf ? entry : other;
+            return;
+        }
+
         if (!entries.TryAdd(entry.Id, entry))
         {
             throw new ImageFormatException("files.img", -1, "file-id", $"has two files with the id {entry.Id}; the image is damaged");
@@ -78,6 +86,7 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         FdTypes.Eventfd => entry.Efd is not null,
         FdTypes.Eventpoll => entry.Epfd is not null,
         FdTypes.Inotify => entry.Ify is not null,
+        FdTypes.Fanotify => entry.Ffy is not null,
         FdTypes.Signalfd => entry.Sgfd is not null,
         FdTypes.Tty => entry.Tty is not null,
         FdTypes.Netlinksk => entry.Nlsk is not null,
@@ -85,6 +94,8 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         FdTypes.Memfd => entry.Memfd is not null,
         FdTypes.Pidfd => entry.Pidfd is not null,
         FdTypes.Ns => entry.Nsf is not null,
+        FdTypes.Tunf => entry.Tunf is not null,
+        FdTypes.Packetsk => entry.Psk is not null,
         _ => true,
     };
 

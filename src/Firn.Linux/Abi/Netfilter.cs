@@ -12,6 +12,9 @@ public static class NetfilterConstants
     public const byte NFPROTO_UNSPEC = 0;
     public const byte NFPROTO_INET = 1;
     public const byte NFPROTO_IPV4 = 2;
+    public const byte NFPROTO_ARP = 3;
+    public const byte NFPROTO_NETDEV = 5;
+    public const byte NFPROTO_BRIDGE = 7;
     public const byte NFPROTO_IPV6 = 10;
     public const uint NF_DROP = 0;
     public const uint NF_ACCEPT = 1;
@@ -22,9 +25,17 @@ public static class NetfilterConstants
     public const ushort NFT_MSG_GETTABLE = 1;
     public const ushort NFT_MSG_DELTABLE = 2;
     public const ushort NFT_MSG_NEWCHAIN = 3;
+    public const ushort NFT_MSG_GETCHAIN = 4;
     public const ushort NFT_MSG_NEWRULE = 6;
+    public const ushort NFT_MSG_GETRULE = 7;
     public const ushort NFT_MSG_NEWSET = 9;
+    public const ushort NFT_MSG_GETSET = 10;
     public const ushort NFT_MSG_NEWSETELEM = 12;
+    public const ushort NFT_MSG_GETSETELEM = 13;
+    public const ushort NFT_MSG_NEWOBJ = 18;
+    public const ushort NFT_MSG_GETOBJ = 19;
+    public const ushort NFT_MSG_NEWFLOWTABLE = 22;
+    public const ushort NFT_MSG_GETFLOWTABLE = 23;
 
     public const ushort NFTA_LIST_ELEM = 1;
     public const ushort NFTA_TABLE_NAME = 1;
@@ -51,6 +62,12 @@ public static class NetfilterConstants
     public const ushort NFTA_SET_ELEM_LIST_ELEMENTS = 3;
     public const ushort NFTA_SET_ELEM_LIST_SET_ID = 4;
     public const ushort NFTA_SET_ELEM_KEY = 1;
+    public const ushort NFTA_SET_ELEM_FLAGS = 3;
+    public const ushort NFTA_SET_ELEM_TIMEOUT = 4;
+    public const ushort NFTA_SET_ELEM_EXPIRATION = 5;
+    public const uint NFT_SET_ELEM_INTERVAL_END = 1;
+    public const ushort NFTA_EXTHDR_FLAGS = 5;
+    public const ushort NFTA_EXTHDR_SREG = 7;
     public const ushort NFTA_DATA_VALUE = 1;
     public const ushort NFTA_DATA_VERDICT = 2;
     public const ushort NFTA_VERDICT_CODE = 1;

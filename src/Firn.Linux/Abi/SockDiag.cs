@@ -72,6 +72,10 @@ public static class DiagConstants
     public const ushort INET_DIAG_CLASS_ID = 17;
     public const ushort INET_DIAG_CGROUP_ID = 21;
     public const ushort INET_DIAG_SOCKOPT = 22;
+    public const byte NDIAG_PROTO_ALL = 0xff;
+    public const uint NDIAG_SHOW_FLAGS = 8;
+    public const ushort NETLINK_DIAG_FLAGS = 4;
+    public const uint NDIAG_FLAG_CB_RUNNING = 1;
 }
 
 /// <summary>struct unix_diag_req (include/uapi/linux/unix_diag.h).</summary>
@@ -97,6 +101,33 @@ public struct UnixDiagMsg
     public byte pad;
     public uint udiag_ino;
     public ulong udiag_cookie;
+}
+
+/// <summary>struct netlink_diag_req (include/uapi/linux/netlink_diag.h).</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+public struct NetlinkDiagReq
+{
+    public byte sdiag_family;
+    public byte sdiag_protocol;
+    public ushort pad;
+    public uint ndiag_ino;
+    public uint ndiag_show;
+    public ulong ndiag_cookie;
+}
+
+/// <summary>struct netlink_diag_msg (include/uapi/linux/netlink_diag.h).</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+public struct NetlinkDiagMsg
+{
+    public byte ndiag_family;
+    public byte ndiag_type;
+    public byte ndiag_protocol;
+    public byte ndiag_state;
+    public uint ndiag_portid;
+    public uint ndiag_dst_portid;
+    public uint ndiag_dst_group;
+    public uint ndiag_ino;
+    public ulong ndiag_cookie;
 }
 
 /// <summary>struct inet_diag_sockid (include/uapi/linux/inet_diag.h); ports and addresses in network order.</summary>

@@ -38,8 +38,14 @@ public sealed class NetlinkSocket : IDisposable
     /// <exception cref="LinuxException">The list changed too often under way (EAGAIN), or came in an unknown form (EPROTO).</exception>
     public SysResult Dump<T>(ushort type, in T request, Action restart, MessageHandler message)
         where T : unmanaged
+        => DumpBytes(type, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in request)), restart, message);
+
+    /// <inheritdoc cref="Dump"/>
+    public SysResult DumpBytes(ushort type, ReadOnlySpan<byte> request, Action restart, MessageHandler message)
     {
-        ReadOnlySpan<byte> payload = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in request));
+        ArgumentNullException.ThrowIfNull(restart);
+        ArgumentNullException.ThrowIfNull(message);
+        ReadOnlySpan<byte> payload = request;
         byte[] bytes = new byte[HeaderSize + payload.Length];
         payload.CopyTo(bytes.AsSpan(HeaderSize));
         for (int attempt = 0; attempt < MostAttempts; attempt++)

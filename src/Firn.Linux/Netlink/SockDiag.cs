@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Firn.Linux.Abi;
 
 namespace Firn.Linux.Netlink;
@@ -68,6 +70,56 @@ public sealed class SockDiag : IDisposable
             Read(SocketFamily.AF_INET6, protocol, sockets);
         }
 
+        return sockets;
+    }
+
+    /// <summary>Reads all packet sockets, by inode number.</summary>
+    /// <returns>The sockets; none at all if the kernel has no module for it.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public Dictionary<ulong, PacketSocketInfo> ReadPacket()
+    {
+        var sockets = new Dictionary<ulong, PacketSocketInfo>();
+        var request = new PacketDiagReq
+        {
+            sdiag_family = (byte)SocketFamily.AF_PACKET,
+            pdiag_show = PacketConstants.PACKET_SHOW_INFO | PacketConstants.PACKET_SHOW_MCLIST | PacketConstants.PACKET_SHOW_RING_CFG
+                | PacketConstants.PACKET_SHOW_FANOUT,
+        };
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
+        {
+            PacketSocketInfo info = PacketSocketInfo.Parse(payload);
+            sockets[info.Inode] = info;
+        });
+        Check(result, "packet");
+        return sockets;
+    }
+
+    /// <summary>Reads which netlink sockets have asked for a list that isn't at its end, by inode number.</summary>
+    /// <returns>None if the kernel has no module for it.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public HashSet<ulong> ReadNetlinkLists()
+    {
+        var sockets = new HashSet<ulong>();
+        var request = new NetlinkDiagReq
+        {
+            sdiag_family = (byte)SocketFamily.AF_NETLINK,
+            sdiag_protocol = DiagConstants.NDIAG_PROTO_ALL,
+            ndiag_show = DiagConstants.NDIAG_SHOW_FLAGS,
+        };
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
+        {
+            NetlinkDiagMsg message = MemoryMarshal.Read<NetlinkDiagMsg>(payload);
+            var attributes = new NetlinkAttributes(payload[Unsafe.SizeOf<NetlinkDiagMsg>()..]);
+            while (attributes.MoveNext())
+            {
+                if (attributes.Type == DiagConstants.NETLINK_DIAG_FLAGS
+                    && (MemoryMarshal.Read<uint>(attributes.Value) & DiagConstants.NDIAG_FLAG_CB_RUNNING) != 0)
+                {
+                    sockets.Add(message.ndiag_ino);
+                }
+            }
+        });
+        Check(result, "netlink");
         return sockets;
     }
 

@@ -3,7 +3,7 @@ using Xunit;
 namespace Firn.Engine.Tests.RoundTrip;
 
 /// <summary>Control groups reached by a yard (`--cgroup-yard`), and properties from a file (`--cgroup-props-file`).</summary>
-public sealed class CgroupYardTests
+public sealed class CgroupYardTests : IDisposable
 {
     // What is mounted at the usual place is hidden, and only what the yard has is there.
     private const string InYard = "mkdir -p $0 && for d in /sys/fs/cgroup/*/; do "
@@ -12,10 +12,11 @@ public sealed class CgroupYardTests
 
     private readonly PidNamespace space = new();
 
+    public void Dispose() => space.Dispose();
+
     [Fact]
     public void Groups_are_saved_and_made_again_where_the_yard_has_them()
     {
-        using PidNamespace all = space;
         using var group = new TestCgroup("pids");
         string below = group.MakeBelow("a");
         File.WriteAllText($"{below}/pids.max", "77");
@@ -44,7 +45,6 @@ public sealed class CgroupYardTests
     [Fact]
     public void A_yard_that_is_not_there_is_named()
     {
-        using PidNamespace all = space;
         var target = new SelfChecking(space, "checking", "alone");
         string images = space.MakeDirectory("images");
         Outcome outcome = space.Firn("dump", "-t", target.PidText, "-D", images, "--manage-cgroups", "--cgroup-yard", "/nowhere");
@@ -58,7 +58,6 @@ public sealed class CgroupYardTests
     [InlineData("replace", "pids.max", false)]
     public void A_file_says_which_properties_are_saved(string strategy, string name, bool isSaved)
     {
-        using PidNamespace all = space;
         using var group = new TestCgroup("pids");
         var target = new SelfChecking(space, "checking", "alone");
         TestCgroup.Enter(space, group.Path, target.Pid);
@@ -85,7 +84,6 @@ public sealed class CgroupYardTests
     [InlineData(null, "does not exist")]
     public void A_file_that_can_not_be_understood_is_answered_by_one_sentence(string? text, string expected)
     {
-        using PidNamespace all = space;
         var target = new SelfChecking(space, "checking", "alone");
         string file = Path.Combine(space.Directory, "properties");
         if (text is not null)
@@ -103,7 +101,6 @@ public sealed class CgroupYardTests
     [Fact]
     public void Firn_does_not_freeze_itself()
     {
-        using PidNamespace all = space;
         using var group = new TestCgroup("freezer");
         var target = new SelfChecking(space, "checking", "alone");
         TestCgroup.Enter(space, group.Path, target.Pid);

@@ -19,7 +19,6 @@ internal sealed class UnsupportedFile : FileKind
             "let the program use epoll instead, as UV_USE_IO_URING=0 does for libuv"),
         ("[userfaultfd]", "userfaultfd", "the ranges that it watches are not shown by the kernel", CloseIt),
         ("[perf_event]", "perf event", "its counters belong to the hardware", "stop profiling before the dump"),
-        ("[fanotify]", "fanotify group", "this version of Firn doesn't save it", CloseIt),
         ("bpf-map", "BPF map", "this version of Firn doesn't save it", "pin it, close it, and open it again after the restore"),
         ("bpf-prog", "BPF program", "the kernel doesn't give it back as it was loaded", "load it again after the restore"),
         ("bpf_link", "BPF link", "the kernel doesn't give it back as it was made", "attach it again after the restore"),
@@ -37,7 +36,6 @@ internal sealed class UnsupportedFile : FileKind
 
     private static readonly (SocketFamily Family, string What, string Reason, string Remedy)[] Families =
     [
-        (SocketFamily.AF_PACKET, "packet socket", "this version of Firn doesn't save it", "stop capturing before the dump"),
         (SocketFamily.AF_VSOCK, "vsock socket", "the kernel shows nothing of it", CloseIt),
         (SocketFamily.AF_XDP, "XDP socket", "its rings belong to a device", CloseIt),
         (SocketFamily.AF_ALG, "crypto socket", "its key can't be read", CloseIt),

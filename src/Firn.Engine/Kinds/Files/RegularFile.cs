@@ -143,6 +143,10 @@ internal sealed partial class RegularFile : FileKind
         {
             entry.Size = (ulong)file.Stat.st_size;
             entry.BuildId.AddRange(ReadBuildId(file));
+            if (file.IsMappedPrivately && name.State == NameState.Good)
+            {
+                entry.Mtime = (long)file.Stat.st_mtime;
+            }
         }
 
         if (WriteHint.Read(file) is ulong hint and not 0)

@@ -85,6 +85,7 @@ internal sealed class NetworkNamespace : NamespaceKind
         }
 
         NetworkDevices.Dump(context, own, network, entry.Nsids);
+        PacketFilters.Dump(context, own, entry);
         context.Images.Add(ImageKind.Netns, own.Id, entry);
     }
 
@@ -173,6 +174,7 @@ internal sealed class NetworkNamespace : NamespaceKind
         ForEach(fillings, filling =>
         {
             NetworkTables.RestoreRoutes(context, filling.Own, filling.Network!, filling.Entry!);
+            PacketFilters.Restore(context, filling.Own, filling.Entry!);
             NetworkSettings.WriteProbing(context.Log, filling.Entry!, filling.Saved);
         });
     }

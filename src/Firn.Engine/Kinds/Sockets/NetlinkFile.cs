@@ -7,13 +7,19 @@ using Google.Protobuf.Collections;
 
 namespace Firn.Engine.Kinds.Sockets;
 
-/// <summary>Netlink sockets: port, multicast groups, destination.</summary>
-/// <remarks>Kernel: net/netlink/af_netlink.c, netlink(7). Answers that wait in the queue can't be put back: they are refused.</remarks>
+/// <summary>Netlink sockets: port, multicast groups, destination, options.</summary>
+/// <remarks>
+/// Kernel: net/netlink/af_netlink.c, diag.c; netlink(7). Messages that wait in the queue can't be put back, since they come from the
+/// kernel, whose port no one else may send by; neither can a list that the kernel has not come to the end of. Both are refused.
+/// </remarks>
 internal sealed class NetlinkFile : FileKind
 {
     private const int NETLINK_ADD_MEMBERSHIP = 1;
     private const int MostGroupBytes = 128;
     private const int GroupsInAddress = 32;
+
+    // NETLINK_PKTINFO, BROADCAST_ERROR, NO_ENOBUFS, LISTEN_ALL_NSID, CAP_ACK, EXT_ACK, GET_STRICT_CHK (include/uapi/linux/netlink.h).
+    private static readonly int[] Switches = [3, 4, 5, 8, 10, 11, 12];
 
     // NETLINK_CONNECTED and NETLINK_UNCONNECTED of sock_diag.
     private const uint Connected = 1;
@@ -32,13 +38,20 @@ internal sealed class NetlinkFile : FileKind
     {
         var poll = new Pollfd { fd = file.Taken.Number, events = PollEvents.POLLIN };
         Sys.Poll(new Span<Pollfd>(ref poll), 0).OrThrow($"poll of pid {file.Owner.Pid} fd {file.Number}");
-        if (SocketTables.IsInOwnNamespace(context, file) && poll.revents.HasFlag(PollEvents.POLLIN))
+        if (!SocketTables.IsInOwnNamespace(context, file))
+        {
+            return;
+        }
+
+        bool isWaiting = poll.revents.HasFlag(PollEvents.POLLIN);
+        if (isWaiting || context.Files.State.Get<SocketTables>().NetlinkLists.Contains(file.Stat.st_ino))
         {
             context.Problems.Add(
                 "netlink-queue",
                 file.Owner.Pid,
                 $"fd {file.Number}: netlink socket of the protocol {SocketTables.Option(file, SocketOption.SO_PROTOCOL)}",
-                "messages wait in its queue", "let the program read them, and dump again");
+                isWaiting ? "messages wait in its queue" : "the kernel has not come to the end of a list that it was asked for",
+                "let the program read them, and dump again");
         }
     }
 
@@ -65,7 +78,16 @@ internal sealed class NetlinkFile : FileKind
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, SocketFamily.AF_NETLINK),
             NsId = SocketTables.NamespaceOf(context, file),
+            Type = (uint)SocketTables.Option(file, SocketOption.SO_TYPE),
         };
+        foreach (int option in Switches)
+        {
+            if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_NETLINK, option, out int value).IsError && value != 0)
+            {
+                entry.Nlsk.Options |= 1u << option;
+            }
+        }
+
         byte[] groups = new byte[MostGroupBytes];
         Sys.GetSocketOption(socket.Number, SocketLevel.SOL_NETLINK, NetlinkConstants.NETLINK_LIST_MEMBERSHIPS, groups, out int length)
             .OrThrow($"getsockopt(NETLINK_LIST_MEMBERSHIPS) of {who}");
@@ -81,9 +103,16 @@ internal sealed class NetlinkFile : FileKind
     public override Fd? Create(RestoreContext context, FileEntry entry)
     {
         NetlinkSkEntry message = entry.Nlsk;
-        var socket = new Fd(Sys.Socket(SocketFamily.AF_NETLINK, SocketType.SOCK_RAW | SocketType.SOCK_CLOEXEC, (int)message.Protocol)
+        SocketType type = message.HasType ? (SocketType)message.Type : SocketType.SOCK_RAW;
+        var socket = new Fd(Sys.Socket(SocketFamily.AF_NETLINK, type | SocketType.SOCK_CLOEXEC, (int)message.Protocol)
             .OrThrow($"socket(AF_NETLINK, {message.Protocol}) of file {entry.Id}").Int32);
         SocketOptions.Write(socket, message.Opts);
+        foreach (int option in Switches.Where(option => (message.Options & (1u << option)) != 0))
+        {
+            Sys.SetSocketOption(socket.Number, SocketLevel.SOL_NETLINK, option, 1)
+                .OrThrow($"setsockopt(SOL_NETLINK, {option}) of file {entry.Id}");
+        }
+
         uint first = message.Groups.Count > 0 ? message.Groups[0] : 0;
         if (message.Portid != 0 || first != 0)
         {

@@ -22,8 +22,6 @@ internal sealed class RestoredConnections : IDisposable
     private bool isLockDone;
     private PacketLock? own;
     private PacketLock? left;
-    private Fd? raw;
-    private Fd? raw6;
 
     /// <summary>The name of the lock that a dump leaves: CRIU's.</summary>
     public static string LockName(string runId) => $"CRIU-{runId}";
@@ -98,11 +96,11 @@ internal sealed class RestoredConnections : IDisposable
         connection.Connect();
         if (connection.IsOver)
         {
-            connection.End(RawSocket(connection));
+            connection.End(context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4));
         }
         else if (connection.NeedsForging)
         {
-            _ = RawSocket(connection);
+            _ = context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4);
         }
     }
 
@@ -118,8 +116,6 @@ internal sealed class RestoredConnections : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        raw?.Dispose();
-        raw6?.Dispose();
         left?.Dispose();
         own?.Dispose();
     }
@@ -142,10 +138,6 @@ internal sealed class RestoredConnections : IDisposable
         return all.FindAll(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored)));
     }
 
-    private Fd RawSocket(RestoredConnection connection) => connection.Ends.IsInet4
-        ? raw ??= ForgedSegment.OpenSocket(isInet4: true)
-        : raw6 ??= ForgedSegment.OpenSocket(isInet4: false);
-
     private void LetGo(RestoreContext context)
     {
         foreach (PacketLock held in new[] { left, own }.OfType<PacketLock>())
@@ -164,7 +156,7 @@ internal sealed class RestoredConnections : IDisposable
 
         foreach (RestoredConnection connection in connections.Values)
         {
-            connection.Finish(connection.NeedsForging ? RawSocket(connection) : null);
+            connection.Finish(connection.NeedsForging ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
         }
     }
 }

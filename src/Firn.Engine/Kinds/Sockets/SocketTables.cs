@@ -12,6 +12,8 @@ internal sealed class SocketTables
 {
     private readonly List<UnixSocketInfo> waiting = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
+    private Dictionary<ulong, PacketSocketInfo>? packet;
+    private HashSet<ulong>? netlinkLists;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
 
@@ -39,6 +41,36 @@ internal sealed class SocketTables
             }
 
             return unix;
+        }
+    }
+
+    /// <summary>All packet sockets, by inode number.</summary>
+    public Dictionary<ulong, PacketSocketInfo> Packet
+    {
+        get
+        {
+            if (packet is null)
+            {
+                using var diag = SockDiag.Open();
+                packet = diag.ReadPacket();
+            }
+
+            return packet;
+        }
+    }
+
+    /// <summary>Netlink sockets that have asked for a list which isn't at its end, by inode number.</summary>
+    public IReadOnlySet<ulong> NetlinkLists
+    {
+        get
+        {
+            if (netlinkLists is null)
+            {
+                using var diag = SockDiag.Open();
+                netlinkLists = diag.ReadNetlinkLists();
+            }
+
+            return netlinkLists;
         }
     }
 

@@ -275,13 +275,13 @@ internal sealed partial class MountTree : IDisposable
         int pid = root.Tracee.Tid;
         IdMap users = IdMap.Read(pid, "uid_map");
         IdMap groups = IdMap.Read(pid, "gid_map");
-
-        // Whoever makes a file must have a place in the map of its user namespace.
-        using var identity = FileSystemIdentity.Take(users.ToOuter(0), groups.ToOuter(0));
         foreach ((MakeFileSystem fileSystem, string image) in contents)
         {
             using Fd mount = Take(task, numbers[fileSystem.Handle]);
             using FileStream archive = File.OpenRead(Path.Combine(context.Images.Directory, image));
+
+            // Whoever makes a file must have a place in the map of its user namespace. Images may lie where only Firn itself may look.
+            using var identity = FileSystemIdentity.Take(users.ToOuter(0), groups.ToOuter(0));
             using var content = new TmpfsContent(users, groups);
             try
             {

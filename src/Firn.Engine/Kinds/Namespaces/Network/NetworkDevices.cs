@@ -90,6 +90,11 @@ internal sealed class NetworkDevices(
                 };
             }
 
+            if (entry.Type == NdType.Tun)
+            {
+                entry.Tun = TunLinks.Dump(context, link);
+            }
+
             NetworkSettings.Read(entry);
             context.Images.Add(ImageKind.Netdev, own.Id, entry);
         }
@@ -150,6 +155,7 @@ internal sealed class NetworkDevices(
         "veth" => NdType.Veth,
         "bridge" => NdType.Bridge,
         "macvlan" => NdType.Macvlan,
+        "tun" => NdType.Tun,
         "dummy" or "ifb" => NdType.Extlink,
         _ => null,
     };
@@ -186,6 +192,13 @@ internal sealed class NetworkDevices(
                 break;
             case NdType.Macvlan:
                 MakeMacvlan(device, link);
+                break;
+            case NdType.Tun when device.Tun is not null:
+                TunLinks.Make(device);
+                NetlinkMessage settings = new NetlinkMessage(RouteConstants.RTM_NEWLINK)
+                    .Header(new Ifinfomsg { ifi_index = (int)device.Ifindex });
+                AddCommon(settings, device, link);
+                Request(network, settings, $"tun {device.Name}");
                 break;
             case NdType.Extlink when link is { Kind.Length: > 0 }:
                 Request(

@@ -1,7 +1,4 @@
-using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
-using Firn.Linux;
-using Firn.Linux.Abi;
 using Firn.Linux.Netlink;
 
 namespace Firn.Engine.Kinds.Namespaces.Network;
@@ -25,18 +22,7 @@ internal static class NetworkRefusals
             Refuse("net-qdisc", "a queueing discipline (`tc qdisc`)", "these can't be saved yet");
         }
 
-        foreach (string file in (string[])["ip_tables_names", "ip6_tables_names", "arp_tables_names"])
-        {
-            if (ProcValue.ReadText($"/proc/thread-self/net/{file}") is { Length: > 0 } tables)
-            {
-                Refuse("net-iptables", $"tables of iptables-legacy ({tables.Replace('\n', ' ')})", "these can't be saved yet");
-            }
-        }
-
-        if (NetfilterSocket.HasTables())
-        {
-            Refuse("net-nftables", "tables of nftables", "these can't be saved yet");
-        }
+        PacketFilters.Examine(context, own);
 
         void Refuse(string identifier, string resource, string reason)
             => context.Problems.Add(identifier, own.Member.Pid, $"network namespace {own.Inode}: {resource}", reason, Remedy);
