@@ -1,4 +1,3 @@
-using Firn.Engine.Restoring;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
