@@ -29,6 +29,7 @@ internal static class FileKinds
         new InetSocket(),
         new NetlinkFile(),
         new PacketSocket(),
+        new BpfMap(),
         new TunFile(),
         new DeviceFile(),
         new UnsupportedFile(),
