@@ -24,6 +24,7 @@ internal static class FileKinds
         new InotifyFile(),
         new FanotifyFile(),
         new PidFdFile(),
+        new NamespaceFile(),
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),
