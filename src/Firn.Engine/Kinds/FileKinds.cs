@@ -25,6 +25,7 @@ internal static class FileKinds
         new FanotifyFile(),
         new IoUringFile(),
         new PidFdFile(),
+        new NamespaceFile(),
         new UnixSocket(),
         new InetSocket(),
         new NetlinkFile(),

@@ -92,7 +92,7 @@ internal sealed class UnixSocket : FileKind
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
         UnixSkEntry message = entry.Usk = Message(
             file.Id, info, (uint)file.Flags, FileOwner.Dump(context, file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
-        message.NsId = file.Owner.Ids.NetNsId;
+        message.NsId = SocketTables.NamespaceOf(context, file);
         if (info is { Type: SocketType.SOCK_DGRAM, PeerInode: null })
         {
             // To connect to it makes the kernel call both ends established (unix_dgram_connect).
@@ -338,7 +338,7 @@ internal sealed class UnixSocket : FileKind
             new FownEntry { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 },
             SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.Uflags = UnixSocketMaker.External;
-        message.NsId = file.Owner.Ids.NetNsId;
+        message.NsId = SocketTables.NamespaceOf(context, file);
         context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Unixsk, Id = id, Usk = message });
     }
 
