@@ -120,7 +120,7 @@ internal sealed partial class InetSocket : FileKind
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
         entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
