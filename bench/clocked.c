@@ -1,7 +1,9 @@
 // Targets of the measurements. Each watches its own clock: SIGUSR1 makes it write the longest time between two looks, in nanoseconds,
 // and begin anew.
 //   clocked processes N FILE   fills 1 MiB, then forks N children that sleep
+//   clocked sharers N FILE     fills 64 MiB, then forks N children that sleep
 //   clocked threads N FILE     N threads that sleep
+//   clocked mappings N FILE    N mappings, each with a page of content
 //   clocked memory MIB FILE    fills so much memory (0: none)
 //   clocked write MIB FILE     the limit of a dump: writes so many bytes and ends
 //   clocked read MIB FILE      the limit of a restore: reads them into fresh memory and ends
@@ -72,8 +74,8 @@ int main(int argc, char **argv)
     signal(SIGUSR1, ask);
     if (!strcmp(kind, "memory"))
         fill(size);
-    else if (!strcmp(kind, "processes")) {
-        fill(1 << 20);
+    else if (!strcmp(kind, "processes") || !strcmp(kind, "sharers")) {
+        fill(*kind == 's' ? 64 << 20 : 1 << 20);
         for (size_t i = 0; i < number; i++)
             if (!fork())
                 rest(NULL);
@@ -86,6 +88,11 @@ int main(int argc, char **argv)
             if (pthread_create(&thread, &attributes, rest, NULL))
                 return 1;
         }
+    } else if (!strcmp(kind, "mappings")) {
+        char *memory = fill(number << 12);
+        for (size_t i = 1; i < number; i += 2)
+            if (mprotect(memory + (i << 12), 1 << 12, PROT_READ))
+                return 1;
     } else
         return 2;
     tell(file, 0);

@@ -13,7 +13,10 @@ internal sealed record Measured(string Name, string Kind, int Number, int Mebiby
     [
         new("`sleep`", "memory", 0, 0),
         new("200 processes, forked after 1 MiB was filled", "processes", 200, 3),
+        new("1,000 processes that share 64 MiB by fork", "sharers", 1000, 80),
         new("200 threads", "threads", 200, 1),
+        new("1,000 threads", "threads", 1000, 5),
+        new("65,000 mappings", "mappings", 65000, 254),
         new("256 MiB", "memory", 256, 256),
         new("2 GiB", "memory", 2048, 2048),
     ];

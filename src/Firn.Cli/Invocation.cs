@@ -60,7 +60,10 @@ internal sealed class Invocation
 
     public bool ExternalUnixSockets { get; set; }
 
-    public bool SkipFileCheck { get; set; }
+    public bool SkipModeCheck { get; set; }
+
+    /// <inheritdoc cref="RestoreOptions.AllowChangedFiles"/>
+    public bool AllowChangedFiles { get; set; }
 
     public bool NewPidNamespace { get; set; }
 
@@ -185,7 +188,8 @@ internal sealed class Invocation
         TcpClose = TcpClose,
         NetworkLock = NetworkLock,
         PidFile = PidFile is null ? null : Path.Combine(WorkPath, PidFile),
-        SkipFileCheck = SkipFileCheck,
+        SkipModeCheck = SkipModeCheck,
+        AllowChangedFiles = AllowChangedFiles,
         NewPidNamespace = NewPidNamespace,
         JoinedNamespaces = JoinedNamespaces,
         EmptyNamespaces = EmptyNamespaces,

@@ -79,7 +79,10 @@ internal static class Options
             (to, text) => to.EnabledFileSystems.AddRange(text.Split(',', StringSplitOptions.RemoveEmptyEntries))),
         Value("inherit-fd", '\0', Verbs.Restore, "fd[N]:KEY", "use descriptor N of Firn's for the resource KEY", Inherit),
         Switch("skip-file-rwx-check", '\0', Verbs.Restore,
-            "accept files whose permissions have changed since the dump", (to, on) => to.SkipFileCheck = on),
+            "accept files whose permissions have changed since the dump", (to, on) => to.SkipModeCheck = on),
+        Switch("allow-changed-files", '\0', Verbs.Restore,
+            "accept files whose size, time of modification, build id or mode has changed since the dump",
+            (to, on) => to.AllowChangedFiles = on),
         Value("timeout", '\0', Verbs.Dump | Verbs.Restore | Verbs.Freeze, "SECONDS",
             "how long to wait for the tree to stand still, or for a pid (default: 10)", (to, text) => to.TimeoutSeconds = Number(text)),
         Value(
@@ -163,7 +166,7 @@ internal static class Options
         Accepted("allow-uprobes", "nothing to allow"),
         AcceptedValue("libdir", 'L', "DIR", "there are no plugins"),
         AcceptedValue("irmap-scan-path", '\0', "PATH", "watches are resolved by file handle"),
-        AcceptedValue("file-validation", '\0', "METHOD", "size and permissions are compared"),
+        AcceptedValue("file-validation", '\0', "METHOD", "size, permissions, and build id or time of modification are compared"),
         AcceptedValue("pre-dump-mode", '\0', "MODE", "concerns pre-dump"),
         Optional("cpu-cap", '\0', Verbs.None, "CAPABILITIES", "which features of the processor must be there", null, Support.Accepted),
 

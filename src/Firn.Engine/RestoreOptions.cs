@@ -44,8 +44,13 @@ public sealed record RestoreOptions
     /// <summary>Where to write the root's pid (`--pidfile`).</summary>
     public string? PidFile { get; init; }
 
-    /// <summary>Accept files whose size or mode has changed since the dump (`--skip-file-rwx-check` for the mode).</summary>
-    public bool SkipFileCheck { get; init; }
+    /// <summary>Accept files whose mode has changed since the dump (`--skip-file-rwx-check`).</summary>
+    public bool SkipModeCheck { get; init; }
+
+    /// <summary>
+    /// Accept files that have changed since the dump in size, time of modification, build id or mode (`--allow-changed-files`).
+    /// </summary>
+    public bool AllowChangedFiles { get; init; }
 
     /// <summary>Descriptors handed in from outside (`--inherit-fd`): key to descriptor.</summary>
     public IReadOnlyDictionary<string, int> InheritFd { get; init; } = new Dictionary<string, int>();

@@ -82,10 +82,11 @@ internal static class WireShapes
     internal static readonly WireShape CredsEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 13]);
     internal static readonly WireShape RseqEntry = new([1, 2, 3]);
     internal static readonly WireShape SchedAttributesEntry = new([1, 2, 3, 4, 5, 6]);
+    internal static readonly WireShape MemoryPolicyEntry = new([1]);
     internal static readonly WireShape InterruptedCallEntry = new([1]);
     internal static readonly WireShape ThreadCoreEntry = new(
         [1, 2], (7, ThreadSasEntry), (9, SignalQueueEntry), (10, CredsEntry), (15, RseqEntry), (1006, SchedAttributesEntry),
-        (1012, InterruptedCallEntry));
+        (1012, InterruptedCallEntry), (1030, MemoryPolicyEntry));
     internal static readonly WireShape CoreEntry = new(
         [1], (2, ThreadInfoX86), (3, TaskCoreEntry), (4, TaskKobjIdsEntry), (5, ThreadCoreEntry), (6, ThreadInfoArm),
         (8, ThreadInfoAarch64), (9, ThreadInfoPpc64), (10, ThreadInfoS390), (11, ThreadInfoMips), (12, ThreadInfoLoongarch64),
@@ -98,7 +99,9 @@ internal static class WireShapes
     internal static readonly WireShape EventpollFileEntry = new([1, 2, 3], (3, FownEntry), (4, EventpollTfdEntry));
     internal static readonly WireShape ExtFileEntry = new([1, 5], (5, FownEntry));
     internal static readonly WireShape FdinfoEntry = new([1, 2, 3, 4]);
-    internal static readonly WireShape RegFileEntry = new([1, 2, 3, 5, 6], (5, FownEntry));
+    internal static readonly WireShape PosixQueueMessage = new([1, 2]);
+    internal static readonly WireShape PosixQueueEntry = new([1, 2, 3, 4, 5, 6], (7, PosixQueueMessage));
+    internal static readonly WireShape RegFileEntry = new([1, 2, 3, 5, 6], (5, FownEntry), (1004, PosixQueueEntry));
     internal static readonly WireShape SkOptsEntry = new([1, 2, 3, 4, 5, 6]);
     internal static readonly WireShape InetSkEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14], (13, FownEntry), (14, SkOptsEntry));
     internal static readonly WireShape NsFileEntry = new([1, 2, 3, 4]);
@@ -118,7 +121,8 @@ internal static class WireShapes
     internal static readonly WireShape FanotifyMountMarkEntry = new([1]);
     internal static readonly WireShape FanotifyMarkEntry = new(
         [1, 2, 3, 4, 5, 6], (7, FanotifyInodeMarkEntry), (8, FanotifyMountMarkEntry));
-    internal static readonly WireShape FanotifyFileEntry = new([1, 2, 3, 4, 5], (3, FownEntry), (6, FanotifyMarkEntry));
+    internal static readonly WireShape FanotifyFileEntry = new(
+        [1, 2, 3, 4, 5], (3, FownEntry), (6, FanotifyMarkEntry), (1000, FanotifyMarkEntry));
     internal static readonly WireShape FilePermsEntry = new([1, 2, 3]);
     internal static readonly WireShape SkCredentialsEntry = new([1, 2, 3]);
     internal static readonly WireShape UnixSkEntry = new(
@@ -147,13 +151,11 @@ internal static class WireShapes
     internal static readonly WireShape IpcMsgEntry = new([1, 2, 3], (1, IpcDescEntry));
     internal static readonly WireShape IpcSemEntry = new([1, 2], (1, IpcDescEntry));
     internal static readonly WireShape IpcShmEntry = new([1, 2], (1, IpcDescEntry));
-    internal static readonly WireShape PosixQueueMessage = new([1, 2]);
-    internal static readonly WireShape PosixQueueEntry = new([1, 2, 3, 4, 5, 6], (7, PosixQueueMessage));
     internal static readonly WireShape IpcVarEntry = new([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], (1000, PosixQueueEntry));
     internal static readonly WireShape MacvlanLinkEntry = new([1]);
     internal static readonly WireShape MemfdInodeEntry = new([1, 2, 3, 4, 5, 6, 7]);
     internal static readonly WireShape AioRingEntry = new([1, 2, 3]);
-    internal static readonly WireShape VmaEntry = new([1, 2, 3, 4, 5, 6, 7, 8]);
+    internal static readonly WireShape VmaEntry = new([1, 2, 3, 4, 5, 6, 7, 8], (1002, MemoryPolicyEntry));
     internal static readonly WireShape MmEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], (14, VmaEntry), (16, AioRingEntry));
     internal static readonly WireShape MntEntry = new([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     internal static readonly WireShape TunLinkEntry = new([1, 2, 3, 4, 5]);

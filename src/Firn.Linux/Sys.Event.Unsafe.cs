@@ -47,4 +47,19 @@ public static unsafe partial class Sys
         byte* text = stackalloc byte[PathMax];
         return Terminate(path, text) ? Kernel.Call(Sysno.inotify_add_watch, fd, (nint)text, (nint)mask) : TooLong;
     }
+
+    /// <summary>fanotify_init(2).</summary>
+    /// <param name="flags">FAN_*: of the group.</param>
+    /// <param name="eventFlags">O_*: of the descriptors in events.</param>
+    public static SysResult FanotifyInit(uint flags, uint eventFlags)
+        => Kernel.Call(Sysno.fanotify_init, (nint)flags, (nint)eventFlags);
+
+    /// <summary>fanotify_mark(2).</summary>
+    public static SysResult FanotifyMark(int fd, uint flags, ulong mask, string path)
+    {
+        byte* text = stackalloc byte[PathMax];
+        return Terminate(path, text)
+            ? Kernel.Call(Sysno.fanotify_mark, fd, (nint)flags, (nint)mask, At.AT_FDCWD, (nint)text)
+            : TooLong;
+    }
 }

@@ -26,6 +26,14 @@ public static unsafe partial class Sys
         }
     }
 
+    /// <summary>getcwd(2): the calling thread's working directory; null if it is unlinked, or not below the thread's root.</summary>
+    public static string? CurrentDirectory()
+    {
+        byte* text = stackalloc byte[PathMax];
+        SysResult length = Kernel.Call(Sysno.getcwd, (nint)text, PathMax);
+        return length.IsError || *text != '/' ? null : System.Text.Encoding.UTF8.GetString(text, length.Int32 - 1);
+    }
+
     /// <summary>unlinkat(2).</summary>
     public static SysResult UnlinkAt(int directory, string path, int flags = 0)
     {

@@ -96,6 +96,14 @@ public static unsafe partial class Sys
         }
     }
 
+    /// <summary>mq_unlink(2) in the calling thread's ipc namespace.</summary>
+    /// <param name="name">Its name, with or without the slash.</param>
+    public static SysResult MqUnlink(string name)
+    {
+        byte* text = stackalloc byte[PathMax];
+        return Terminate(name.TrimStart('/'), text) ? Kernel.Call(Sysno.mq_unlink, (nint)text) : TooLong;
+    }
+
     /// <summary>mq_open(2) in the calling thread's ipc namespace.</summary>
     /// <param name="name">Its name, with or without the slash.</param>
     /// <param name="flags">O_*.</param>

@@ -7,7 +7,7 @@ namespace Firn.Cli.Tests;
 public sealed class CheckPidTests
 {
     private const int SIGUSR1 = 10;
-    private static readonly string[] Expected = ["file-locks", "file-system-context", "ghost-limit", "sysv-shm"];
+    private static readonly string[] Expected = ["file-locks", "file-system-context", "ghost-limit", "memfd-secret"];
 
     [Fact]
     public void Lists_all_problems_at_once_and_harms_nothing()

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/ipc.h>
-#include <sys/shm.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,11 +35,11 @@ int main(int argc, char **argv)
             return 3;
     unlink("ghost");
 
-    // sysv-shm
-    int segment = shmget(IPC_PRIVATE, 1 << 16, IPC_CREAT | 0600);
-    if (segment < 0 || shmat(segment, NULL, 0) == (void *)-1)
+    // memfd-secret
+    int secret = (int)syscall(447 /* memfd_secret */, 0);
+    if (secret < 0 || ftruncate(secret, 1 << 16) || mmap(NULL, 1 << 16, PROT_READ, MAP_SHARED, secret, 0) == MAP_FAILED)
         return 4;
-    shmctl(segment, IPC_RMID, NULL);
+    close(secret);
 
     // file-system-context
     if (syscall(SYS_fsopen, "tmpfs", 0) < 0)

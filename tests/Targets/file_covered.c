@@ -13,7 +13,8 @@ int main(int argc, char **argv)
     int same = MUST(open(in_work("dir/below/same"), O_CREAT | O_RDWR, 0600)), only = MUST(open(in_work("dir/below/only"), O_CREAT | O_RDWR | O_APPEND, 0600));
     int single = MUST(open(in_work("single"), O_CREAT | O_RDWR | O_CLOEXEC, 0600)), copy = MUST(dup(single)), directory = MUST(open(in_work("dir/below"), O_RDONLY | O_DIRECTORY));
     MUST(write(same, "under", 5) + write(only, "only", 4) + write(single, "single", 6));
-    int other = MUST(open(in_work("over/below/same"), O_CREAT | O_RDWR, 0600)), cover = MUST(open(in_work("cover"), O_CREAT | O_RDWR, 0600));
+    int other = MUST(open(in_work("over/below/same"), O_CREAT | O_RDWR, 0600));
+    MUST(close(open(in_work("cover"), O_CREAT | O_RDWR, 0600)));
     MUST(write(other, "over", 4));
     MUST(chdir(in_work("dir/below")));
     MUST(mount(in_work("over"), in_work("dir"), NULL, MS_BIND, NULL));

@@ -17,7 +17,7 @@ static int opened(const char *format, int id, int flags)
 
 int main(int argc, char **argv)
 {
-    char text[256], more[256];
+    char text[256], more[256], link[256];
     struct stat s, t;
     pthread_t thread;
     begin(argv);
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     CHECK(read(late, text, 64) == -1 && errno == ESRCH && faccessat(lost, "stat", F_OK, 0) == -1 && fcntl(name, F_GETFL) & O_PATH && fcntl(name, F_GETFD) == FD_CLOEXEC);
     snprintf(text, sizeof(text), "/proc/%d/stat", dead);
     snprintf(more, sizeof(more), "/proc/self/fd/%d", late);
-    CHECK(access(text, F_OK) == -1 && readlink(more, more, sizeof(more)) > 0 && !strncmp(more, text, strlen(text)));
+    CHECK(access(text, F_OK) == -1 && readlink(more, link, sizeof(link)) > 0 && !strncmp(link, text, strlen(text)));
     int status = -1;
     said[0] = 2;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);

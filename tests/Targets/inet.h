@@ -81,7 +81,7 @@ static inline int drains(int fd, const char *wanted, size_t length)
 {
     static char got[1 << 23];
     size_t done = 0;
-    while (done < length && readable(fd, 3000)) {
+    while (done < length && readable(fd, 30000)) {
         ssize_t n = recv(fd, got + done, length - done, MSG_DONTWAIT);
         if (n <= 0)
             break;

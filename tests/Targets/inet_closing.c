@@ -8,7 +8,7 @@ static char sent[3][1 << 23];
 static int at_end(int fd)
 {
     char c;
-    return readable(fd, 3000) && recv(fd, &c, 1, 0) == 0;
+    return readable(fd, 30000) && recv(fd, &c, 1, 0) == 0;
 }
 
 static int events(int fd)
@@ -20,7 +20,7 @@ static int events(int fd)
 
 static int reaches(int fd, int state)
 {
-    for (int i = 0; i < 200 && state_of(fd) != state; i++)
+    for (int i = 0; i < 4000 && state_of(fd) != state; i++)
         usleep(5000);
     return state_of(fd) == state;
 }

@@ -29,7 +29,7 @@ static void goes_on(int from, int to)
     while (got < sizeof(in)) {
         ssize_t n = put < sizeof(out) ? send(from, out + put, sizeof(out) - put, MSG_DONTWAIT) : -1;
         put += n > 0 ? (size_t)n : 0;
-        n = readable(to, 2000) ? recv(to, in + got, sizeof(in) - got, MSG_DONTWAIT) : 0;
+        n = readable(to, 30000) ? recv(to, in + got, sizeof(in) - got, MSG_DONTWAIT) : 0;
         if (n <= 0)
             break;
         got += (size_t)n;
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         connected(listeners[i], i == 2 ? AF_INET : families[i], &client, &server);
         goes_on(client, server);
         close(pairs[i].client);
-        CHECK(readable(pairs[i].server, 2000) && recv(pairs[i].server, &c, 1, 0) == 0);
+        CHECK(readable(pairs[i].server, 30000) && recv(pairs[i].server, &c, 1, 0) == 0);
     }
     return finish();
 }

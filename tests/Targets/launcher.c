@@ -144,7 +144,7 @@ static int serve(void)
 
 int main(void)
 {
-    if (unshare(CLONE_NEWPID | CLONE_NEWNS)) {
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC)) {
         printf("errno %d\n", errno);
         return 1;
     }

@@ -17,6 +17,12 @@ int main(int argc, char **argv)
     MUST(fcntl(reading, F_SETLEASE, F_RDLCK));
     MUST(fcntl(writing, F_SETLEASE, F_WRLCK));
     MUST(fcntl(writing, F_SETSIG, SIGRTMIN + 3));
+    int gone = MUST(open(in_work("gone"), O_CREAT | O_RDWR, 0600));
+    char text[256] = "unlinked";
+    MUST(write(gone, text, sizeof(text)));
+    MUST(write(writing, text, sizeof(text)));
+    MUST(unlink(in_work("gone")));
+    MUST(fcntl(gone, F_SETLEASE, F_WRLCK));
     ready();
     siginfo_t info = { 0 };
     struct timespec soon = { 10, 0 };
@@ -27,6 +33,7 @@ int main(int argc, char **argv)
     if (!pid)
         _exit(open(in_work("write"), O_RDONLY) >= 0 ? 0 : 1);
     CHECK(sigtimedwait(&set, &info, &soon) == SIGRTMIN + 3 && info.si_fd == writing);
+    CHECK(fcntl(gone, F_GETLEASE) == F_WRLCK && pread(gone, text, 8, 0) == 8 && !memcmp(text, "unlinked", 8));
     int status = -1;
     CHECK(fcntl(writing, F_SETLEASE, F_UNLCK) == 0 && waitpid(pid, &status, 0) == pid && status == 0);
     return finish();

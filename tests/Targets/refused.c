@@ -11,7 +11,6 @@
 #include <netinet/udp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -189,8 +188,6 @@ int main(int argc, char **argv)
         OFFERED(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
     else if (!strcmp(kind, "vsock-socket"))
         OFFERED(socket(AF_VSOCK, SOCK_STREAM, 0));
-    else if (!strcmp(kind, "fanotify-group"))
-        OFFERED(fanotify_init(FAN_CLASS_NOTIF, 0));
     else if (!strcmp(kind, "file-system-context"))
         OFFERED(syscall(SYS_fsopen, "tmpfs", 0));
     else if (!strcmp(kind, "userfaultfd"))

@@ -2,6 +2,7 @@ using Firn.Engine.Freezing;
 using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Files;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Tree;
@@ -41,6 +42,7 @@ internal static class Dump
             }
 
             CgroupPlaces.Dump(context);
+            AttachedSegments.Dump(context);
             MemoryDump.WritePages(context);
             context.Problems.ThrowIfAny();
             TreeImages.Add(context);
@@ -65,6 +67,7 @@ internal static class Dump
         };
         context.Tasks.AddRange(DescendantsFirst(tree.Tasks));
         KernelObjectIds.DumpTree(context);
+        using var ahead = AdvicesAhead.Start(context.Tasks);
         Examination.ExamineTree(context);
         foreach (DumpedNamespace own in context.OwnNamespaces)
         {
@@ -84,7 +87,8 @@ internal static class Dump
             context.Files.Collect(context);
         }
 
-        MemoryDump.Collect(context);
+        MemoryDump.Collect(context, ahead);
+        AttachedSegments.Examine(context);
         return context;
     }
 
@@ -156,7 +160,7 @@ internal static class Dump
 
                 if (thread == task.Leader && task.MemoryOwner == task)
                 {
-                    MemoryDump.QueueQuestions(task, remote.Batch);
+                    MemoryDump.QueueQuestions(context, task, remote.Batch);
                 }
 
                 foreach (TaskKind kind in TaskKinds.All)

@@ -28,6 +28,7 @@ internal static class Examination
     {
         ExamineSharing(context);
         DumpedTask root = context.Tasks[0];
+        ExamineFormerLeaders(context);
         Dictionary<int, bool> sessions = [];
         foreach (DumpedTask task in context.Tasks)
         {
@@ -62,6 +63,20 @@ internal static class Examination
         }
     }
 
+    private static void ExamineFormerLeaders(DumpContext context)
+    {
+        List<DumpedTask> tasks = [.. context.Tasks.Where(task => task.Stat.Session != task.ProcessId)];
+        if (FormerLeaders.InOrder(tasks, task => (uint)task.ProcessId, task => (uint)task.Stat.ProcessGroup) is null)
+        {
+            context.Problems.Add(
+                "process-group",
+                context.Tasks[0].Pid,
+                "process groups",
+                "processes have changed places so that each is in a group named for another, and no one else is in these",
+                "let one of them lead its own group again (setpgid)");
+        }
+    }
+
     // What a process shares without being a thread it can only have from one who has all of it.
     private static void ExamineSharing(DumpContext context)
     {
@@ -74,6 +89,7 @@ internal static class Examination
                 continue;
             }
 
+            ExamineThreads(context, task);
             CloneFlags shared = seen.Add(task.Ids);
             DumpedTask? creator = shared == 0
                 ? task.Parent
@@ -92,6 +108,26 @@ internal static class Examination
         }
 
         ExamineRoot(context);
+    }
+
+    // unshare(2) in a thread.
+    private static void ExamineThreads(DumpContext context, DumpedTask task)
+    {
+        foreach (DumpedThread thread in task.Threads.Skip(1))
+        {
+            foreach (KcmpType type in (ReadOnlySpan<KcmpType>)[KcmpType.KCMP_FILES, KcmpType.KCMP_FS])
+            {
+                if (Sys.Kcmp(task.Pid, thread.Tid, type) is { IsError: false, Raw: not 0 })
+                {
+                    context.Problems.Add(
+                        "thread-own-state",
+                        task.Pid,
+                        $"thread {thread.Tid}",
+                        $"it has {(type == KcmpType.KCMP_FILES ? "descriptors" : "directories")} that are not its process's (unshare)",
+                        "let the thread end first");
+                }
+            }
+        }
     }
 
     // Shared with the outside: as the child of a vfork that has not executed its program.

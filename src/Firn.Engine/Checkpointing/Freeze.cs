@@ -48,19 +48,20 @@ internal static class Freeze
             try
             {
                 freezer.Stop(deadline);
-                DumpedThread? waiting = SeizeAll(plan, tree, freezer, deadline);
-                if (waiting is null)
+                List<DumpedThread> waiting = SeizeAll(plan, tree, freezer, deadline);
+                if (waiting.Count == 0)
                 {
                     Look(tree);
                 }
-                else
+
+                foreach (DumpedThread thread in waiting)
                 {
                     // Only what is stopped can be let go. It stops as soon as it can.
-                    tree.Remove(waiting);
-                    held.Add(waiting.Tid, waiting.Tracee!);
+                    tree.Remove(thread);
+                    held.Add(thread.Tid, thread.Tracee!);
                 }
 
-                DumpedTask? task = waiting?.Task ?? FindOnWayHome(tree);
+                DumpedTask? task = waiting.Count > 0 ? waiting[0].Task : FindOnWayHome(tree);
                 if (task is null)
                 {
                     tree.Freezer = freezer;
@@ -70,8 +71,8 @@ internal static class Freeze
                 // The child of a vfork is about to give its parent's memory back; or a Firn that was in there was killed a moment ago.
                 if (Sys.ClockNanoseconds(1) > deadline)
                 {
-                    throw waiting is not null
-                        ? DoesNotStop(waiting)
+                    throw waiting.Count > 0
+                        ? DoesNotStop(waiting[0])
                         : new CheckpointException(
                             $"task {task.Pid} is still on its way home from a dump that was killed: a system call that this made does not "
                             + "end; try again later, or with a longer --timeout")
@@ -84,7 +85,7 @@ internal static class Freeze
                 plan.Log.LogDebug(
                     "pid {Pid} {Why}: let go, to be frozen again",
                     task.Pid,
-                    waiting is null ? "is on its way home from a dump that was killed" : "waits for the child of a vfork");
+                    waiting.Count == 0 ? "is on its way home from a dump that was killed" : "waits for the child of a vfork");
             }
             catch
             {
@@ -104,8 +105,8 @@ internal static class Freeze
         => tree.Tasks.Find(task => !task.IsZombie
             && RemoteProcess.IsOnWayHome(task.Mappings, [.. task.Threads.Select(thread => thread.Tracee!)]));
 
-    // Returns a thread that can't be stopped before the child of its vfork runs on; else null.
-    private static DumpedThread? SeizeAll(DumpPlan plan, FrozenTree tree, TreeFreezer freezer, long deadline)
+    // Returns the threads that can't be stopped before the child of their vfork runs on; all others stand.
+    private static List<DumpedThread> SeizeAll(DumpPlan plan, FrozenTree tree, TreeFreezer freezer, long deadline)
     {
         AddTask(tree, plan.Options.Tree, null);
         bool changed = true;
@@ -123,12 +124,10 @@ internal static class Freeze
             }
 
             freezer.Release(tree);
-            foreach (DumpedThread thread in fresh)
+            List<DumpedThread> waiting = [.. fresh.Where(thread => !WaitUntilStopped(tree, thread, deadline))];
+            if (waiting.Count > 0)
             {
-                if (!WaitUntilStopped(tree, thread, deadline))
-                {
-                    return thread;
-                }
+                return waiting;
             }
         }
 
@@ -141,7 +140,7 @@ internal static class Freeze
             };
         }
 
-        return null;
+        return [];
     }
 
     private static bool Pass(FrozenTree tree, List<DumpedThread> fresh)

@@ -22,6 +22,7 @@ internal static class FileKinds
         new SignalFd(),
         new EpollFile(),
         new InotifyFile(),
+        new FanotifyFile(),
         new PidFdFile(),
         new UnixSocket(),
         new InetSocket(),

@@ -30,6 +30,7 @@ internal static class TaskKinds
         new PendingSignals(),
         new Limits(),
         new Scheduling(),
+        new ThreadMemoryPolicy(),
         new ThreadControls(),
         new Seccomp(),
         new Credentials(),

@@ -51,7 +51,7 @@ internal sealed class HugeFiller(TaskMemory memory, RemoteBatch batch, ulong sta
     {
         VmaEntry entry = vma.Entry;
         if (range.Length < BlockSize || vma.FillProtection != StagedProtection
-            || !entry.Has(MapFlags.MAP_ANONYMOUS) || entry.Has(MapFlags.MAP_GROWSDOWN)
+            || !entry.Has(MapFlags.MAP_ANONYMOUS) || entry.Has(MapFlags.MAP_GROWSDOWN) || entry.Has(MapFlags.MAP_HUGETLB)
             || entry.Has(MemoryAdvice.MADV_NOHUGEPAGE)
                 || entry.Has(MemoryAdvice.MADV_HUGEPAGE)
                 || memory.Task.Mm!.ThpDisabled

@@ -24,6 +24,8 @@ internal sealed class MemoryAdvices
     public static MemoryAdvices Read(int pid) => new(Smaps.Read(pid));
 
     /// <summary>The flags of a mapping; none if it isn't known.</summary>
-    public VmFlags Of(Mapping mapping)
-        => flags.TryGetValue(mapping.Start, out MappingFlags entry) && entry.End == mapping.End ? entry.Flags : VmFlags.None;
+    public MappingFlags Of(Mapping mapping)
+        => flags.TryGetValue(mapping.Start, out MappingFlags entry) && entry.End == mapping.End
+            ? entry
+            : new MappingFlags(mapping.Start, mapping.End, VmFlags.None);
 }

@@ -1,3 +1,4 @@
+using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -11,13 +12,19 @@ namespace Firn.Engine.Memory;
 /// Away with what does not belong, mappings, pages, protections. The vdso and its data are the kernel's: they are moved to where they were
 /// (mremap(2)). Pages come by preadv(2); see <see cref="HugeFiller"/> for large ones.
 /// </remarks>
+/// <param name="context">The restore.</param>
 /// <param name="memory">The plan.</param>
 /// <param name="batch">The leader's batch.</param>
 /// <param name="scratch">Firn's own mapping there.</param>
 /// <param name="descriptorOf">The descriptor of a mapping's file, in the process; -1 for anonymous memory.</param>
-/// <param name="segmentSize">The size of a segment of System V, by its id.</param>
+/// <param name="segmentSize">The size of a segment of System V, and of its pages, by its id.</param>
 internal sealed class MemoryBuilder(
-    TaskMemory memory, RemoteBatch batch, AddressRange scratch, Func<VmaEntry, int> descriptorOf, Func<uint, ulong> segmentSize)
+    RestoreContext context,
+    TaskMemory memory,
+    RemoteBatch batch,
+    AddressRange scratch,
+    Func<VmaEntry, int> descriptorOf,
+    Func<uint, (ulong Size, ulong PageSize)> segmentSize)
 {
     private const int MREMAP_MAYMOVE_FIXED = 3;
     private const ulong TaskSize = 0x7ffffffff000;
@@ -29,6 +36,9 @@ internal sealed class MemoryBuilder(
     private bool isInherited;
     private long pagesRead;
     private List<Mapping> found = [];
+
+    /// <summary>The plan.</summary>
+    public TaskMemory Memory => memory;
 
     /// <summary>Does most of it, and starts the last batch, which <see cref="Finish"/> waits for.</summary>
     /// <param name="inherited">Whether the process has a copy of its parent's restored memory.</param>
@@ -188,6 +198,12 @@ internal sealed class MemoryBuilder(
                 [.. vma.Pages.Where(run => run.Start < range.End && run.End > range.Start).Select(run => run.Clip(range.Start, range.End))];
             bool isFilled = pages.Count > 0 && vma.FillProtection != vma.Entry.Protection();
             MapFresh(vma, range, isFilled ? vma.FillProtection : vma.Entry.Protection());
+            if (vma.Entry.Policy is { } policy)
+            {
+                batch.MakeRoom(1, MemoryPolicies.BindBytes, purpose);
+                MemoryPolicies.Bind(context, policy, batch, range.Start, range.Length, memory.Task.Pid);
+            }
+
             plain.AddRange(huge.TakeBlocks(vma, range, pages));
             if (isFilled)
             {
@@ -206,7 +222,8 @@ internal sealed class MemoryBuilder(
         }
 
         int fd = descriptorOf(entry);
-        MapFlags flags = ((MapFlags)entry.Flags & TakenFlags) | MapFlags.MAP_FIXED | (fd < 0 ? MapFlags.MAP_ANONYMOUS : 0)
+        MapFlags flags = ((MapFlags)entry.Flags & TakenFlags) | MapFlags.MAP_FIXED
+            | (fd < 0 ? MapFlags.MAP_ANONYMOUS | HugePages.MapFlagsOf(entry) : 0)
             | (entry.Has(MapFlags.MAP_DROPPABLE) ? MapFlags.MAP_DROPPABLE : entry.IsPrivate() ? MapFlags.MAP_PRIVATE : MapFlags.MAP_SHARED);
         ulong offset = fd < 0 ? 0 : entry.Pgoff + (range.Start - entry.Start);
         Call(Sysno.mmap, range.Start, range.Length, (int)protection, (int)flags, fd, offset);
@@ -225,12 +242,12 @@ internal sealed class MemoryBuilder(
     private void Attach(VmaEntry entry, AddressRange range, ProtectionFlags protection)
     {
         uint id = (uint)entry.Shmid;
-        ulong size = segmentSize(id);
+        (ulong size, ulong pageSize) = segmentSize(id);
         ulong offset = entry.Pgoff + (range.Start - entry.Start);
         bool isReadOnly = entry.HasFdflags
             ? ((OpenFlags)entry.Fdflags & OpenFlags.O_ACCMODE) == OpenFlags.O_RDONLY
             : (entry.Protection() & ProtectionFlags.PROT_WRITE) == 0;
-        ulong aside = FindHole(found, size, Kernel.PageSize);
+        ulong aside = FindHole(found, size, pageSize);
         Call(Sysno.shmat, id, aside, isReadOnly ? (int)IpcFlags.SHM_RDONLY : 0);
         Call(Sysno.mremap, aside + offset, range.Length, range.Length, MREMAP_MAYMOVE_FIXED, range.Start);
         if (offset > 0)
@@ -278,7 +295,7 @@ internal sealed class MemoryBuilder(
             scratch,
             .. parked,
             .. current.Select(mapping => new AddressRange(mapping.Start, mapping.End)),
-            .. memory.Vmas.Select(vma => new AddressRange(vma.MapStart, vma.End)),
+            .. memory.Vmas.Concat(memory.Rings).Select(vma => new AddressRange(vma.MapStart, vma.End)),
             .. memory.Task.Mm!.Vmas.Where(
                 vma => vma.Is(VmaStatus.Vdso | VmaStatus.Vvar)).Select(vma => new AddressRange(vma.Start, vma.End)),
         ];

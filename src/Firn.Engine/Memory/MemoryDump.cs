@@ -19,26 +19,30 @@ internal static class MemoryDump
     /// can't be saved. Nothing is written and nothing changed.
     /// </summary>
     /// <param name="context">The dump.</param>
-    public static void Collect(DumpContext context)
+    /// <param name="ahead">The VmFlags of all tasks.</param>
+    public static void Collect(DumpContext context, AdvicesAhead ahead)
     {
         (uint major, uint minor) = SharedObjects.Device();
-        var classifier = new VmaClassifier(major, minor, !context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns);
+        var classifier = new VmaClassifier(major, minor);
         foreach (DumpedTask task in context.Tasks)
         {
             if (!task.IsZombie && task.MemoryOwner == task)
             {
-                CollectTask(context, task, classifier);
+                CollectTask(context, task, classifier, ahead.Of(task));
             }
         }
-
-        SharedObjects.Examine(context);
     }
 
-    /// <summary>Queues what only a task itself can tell of its memory: where its break is.</summary>
-    public static void QueueQuestions(DumpedTask task, RemoteBatch batch)
+    /// <summary>
+    /// Queues what only a task itself can tell of its memory: where its break is, what is locked that is still to come, and more.
+    /// </summary>
+    public static void QueueQuestions(DumpContext context, DumpedTask task, RemoteBatch batch)
     {
+        MemoryPolicies.DumpMappings(context, task, batch);
         Slot programBreak = batch.Call(Sysno.brk, 0);
         batch.Then(() => task.Mm.MmBrk = programBreak.UInt64);
+        FutureLocks.Dump(task, batch);
+        ProtectionKeys.Dump(task, batch);
     }
 
     /// <summary>
@@ -48,22 +52,31 @@ internal static class MemoryDump
     /// <exception cref="CheckpointException">A file can't be written.</exception>
     public static void WritePages(DumpContext context)
     {
+        MemoryPolicies.DumpNodes(context);
+        AioRings.WaitForRequests(context);
         var all = new Dictionary<DumpedTask, TaskPages>();
         var models = new Dictionary<DumpedTask, FewPages>();
         var writers = new List<PageWriter>();
         try
         {
             long begun = Sys.ClockNanoseconds(1);
+            ILookup<DumpedTask, DumpedTask> children = context.Tasks.Where(static task => task.Parent is not null)
+                .ToLookup(static task => task.Parent!);
             foreach (DumpedTask task in context.Tasks)
             {
                 if (!task.IsZombie && task.MemoryOwner == task)
                 {
-                    var pages = new TaskPages(context, task);
+                    var pages = new TaskPages(context, task, children[task].Count());
                     all.Add(task, pages);
                     context.PageStatistics.Scanned += pages.Scan();
                     if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
                     {
                         pages.FindShared(parent);
+                        if (children[task.Parent].Count() > 1 && pages.HasManyWritten)
+                        {
+                            pages.FindShared(children[task.Parent].Where(all.ContainsKey).Select(sibling => all[sibling])
+                                .Where(sibling => sibling != pages));
+                        }
                     }
 
                     if (!WriteIfFew(pages, models))
@@ -110,7 +123,7 @@ internal static class MemoryDump
             return false;
         }
 
-        if (pages.Donor is not null && !models.TryAdd(pages.Task.Parent!, few))
+        if (pages.Donor is not null && !pages.ComesFromSibling && !models.TryAdd(pages.Task.Parent!, few))
         {
             few.LeaveOutAlike(models[pages.Task.Parent!]);
         }
@@ -162,9 +175,8 @@ internal static class MemoryDump
         }
     }
 
-    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier)
+    private static void CollectTask(DumpContext context, DumpedTask task, VmaClassifier classifier, MemoryAdvices advices)
     {
-        MemoryAdvices advices = MemoryAdvices.Read(task.Pid);
         FillLandmarks(task);
         foreach (Mapping mapping in task.Mappings)
         {
@@ -195,13 +207,25 @@ internal static class MemoryDump
                         "let the application unmap it first");
                 }
             }
-            else if (mapping.HasFile)
+            else if (vma.HasFdflags)
             {
-                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode : context.Files.AddMapped(context, task, mapping);
+                vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode
+                    : vma.Is(VmaStatus.AioRing) ? 0
+                    : context.Files.AddMapped(context, task, mapping);
+                if (vma.Is(VmaStatus.SystemVSegment) && context.Namespace(CloneFlags.CLONE_NEWIPC).IsFirns)
+                {
+                    context.Files.State.Get<MemoryDumpState>().Segments.Add((task, mapping));
+                }
+
                 if (mapping.Shared)
                 {
                     vma.Fdflags = AccessMode(task.Pid, mapping);
                 }
+            }
+
+            if (vma.Is(VmaStatus.AioRing))
+            {
+                AioRings.Examine(context, task, vma);
             }
 
             if (task.Mm.Vmas.Count > 0 && VmaClassifier.AreOne(task.Mm.Vmas[^1], vma))

@@ -5,6 +5,9 @@ internal sealed class MemoryDumpState
 {
     private uint lastPagesId;
 
+    /// <summary>The mappings of System V segments in the namespace that Firn is in.</summary>
+    public List<(Tree.DumpedTask Task, Linux.Procfs.Mapping Mapping)> Segments { get; } = [];
+
     /// <summary>The next id of a pages file.</summary>
     public uint NextPagesId() => ++lastPagesId;
 }

@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Memory;
 
@@ -31,6 +32,21 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
     /// <summary>Queues all of it and starts the batch.</summary>
     public void Start()
     {
+        bool isMerged = memory.Task.Mm!.MemoryMerge;
+        if (isMerged)
+        {
+            // All mappings are mergeable by it: those that were not are taken out again.
+            batch.MakeRoom(1, 0, purpose);
+            Slot merge = batch.Try(Sysno.prctl, (int)PrctlOption.PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+            batch.Then(() =>
+            {
+                if (merge.Result.IsError)
+                {
+                    context.Log.LogWarning("pid {Pid}: PR_SET_MEMORY_MERGE was refused: {Errno}", memory.Task.Pid, merge.Result.Errno);
+                }
+            });
+        }
+
         foreach (PlannedVma vma in memory.Vmas)
         {
             ulong length = vma.End - vma.Entry.Start;
@@ -47,6 +63,18 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
                 }
             }
 
+            if (isMerged && !vma.Entry.Has(MemoryAdvice.MADV_MERGEABLE))
+            {
+                batch.MakeRoom(1, 0, purpose);
+                batch.Try(Sysno.madvise, vma.Entry.Start, length, (int)MemoryAdvice.MADV_UNMERGEABLE);
+            }
+
+            if (vma.Entry.HasName)
+            {
+                batch.MakeRoom(1, 256, purpose);
+                batch.Try(Sysno.prctl, (int)PrctlOption.PR_SET_VMA, 0, vma.Entry.Start, length, batch.Text(Shortened(vma.Entry.Name)));
+            }
+
             if (vma.Entry.Has(MapFlags.MAP_LOCKED))
             {
                 // Memory that may not be touched is locked all the same, and ENOMEM.
@@ -60,14 +88,19 @@ internal sealed class MemoryFinisher(RestoreContext context, TaskMemory memory, 
             Call(Sysno.madvise, guard.Start, guard.Length, (int)MemoryAdvice.MADV_GUARD_INSTALL);
         }
 
+        ProtectionKeys.Restore(memory, batch, purpose);
         SetLandmarks();
         foreach (VmaEntry sealedVma in memory.Vmas.Select(vma => vma.Entry).Where(vma => vma.Sealed))
         {
             Call(Sysno.mseal, sealedVma.Start, sealedVma.End - sealedVma.Start, 0);
         }
 
+        FutureLocks.Restore(memory, batch, purpose);
         batch.Start(purpose);
     }
+
+    // The kernel takes 80 bytes with the zero at the end (ANON_VMA_NAME_MAX_LEN).
+    private static string Shortened(string name) => name.Length < 80 ? name : name[..79];
 
     // CRIU's images do not tell MLOCK_ONFAULT; but what was locked as a whole has all its pages.
     private static bool IsLockedOnFault(PlannedVma vma)

@@ -3,6 +3,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Memory;
 
@@ -17,10 +18,10 @@ internal sealed class MemoryPlan : IDisposable
     private readonly PageSources sources;
     private readonly Dictionary<RestoredTask, TaskMemory> tasks = [];
     private readonly RestoredObjects objects;
-    private readonly Func<uint, ulong> segmentSize;
+    private readonly Func<uint, (ulong Size, ulong PageSize)> segmentSize;
     private bool isAskedForLimit;
 
-    private MemoryPlan(RestoreContext context, PageSources sources, Func<uint, ulong> segmentSize)
+    private MemoryPlan(RestoreContext context, PageSources sources, Func<uint, (ulong Size, ulong PageSize)> segmentSize)
     {
         this.context = context;
         this.segmentSize = segmentSize;
@@ -33,10 +34,10 @@ internal sealed class MemoryPlan : IDisposable
 
     /// <summary>Reads and verifies what concerns memory.</summary>
     /// <param name="context">The restore.</param>
-    /// <param name="segmentSize">Tells the size in bytes of a System V segment of the image set, by its id.</param>
+    /// <param name="segmentSize">Tells the size in bytes of a System V segment of the image set, and that of its pages, by its id.</param>
     /// <exception cref="ImageFormatException">It is damaged or not complete.</exception>
     /// <exception cref="CheckpointException">It can't be restored here.</exception>
-    public static MemoryPlan Make(RestoreContext context, Func<uint, ulong> segmentSize)
+    public static MemoryPlan Make(RestoreContext context, Func<uint, (ulong Size, ulong PageSize)> segmentSize)
     {
         var plan = new MemoryPlan(context, new PageSources(context.Images.Directory), segmentSize);
         foreach (RestoredTask task in context.Tasks)
@@ -103,20 +104,42 @@ internal sealed class MemoryPlan : IDisposable
         foreach ((RestoredTask task, bool inherited) in tasks)
         {
             var builder = new MemoryBuilder(
-                this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, segmentSize);
-            builder.Start(inherited, Maps.Read(task.OuterPid));
+                context, this.tasks[task], task.Leader.Remote.Batch, scratch, DescriptorOf, segmentSize);
+            Explain(this.tasks[task], () => builder.Start(inherited, Maps.Read(task.OuterPid)));
             started.Add(builder);
         }
 
         foreach (MemoryBuilder builder in started)
         {
-            PagesRestored += builder.Finish();
+            Explain(builder.Memory, () => PagesRestored += builder.Finish());
+        }
+    }
+
+    // What a task that has huge pages is denied, or can't be read into, is one of these.
+    private static void Explain(TaskMemory memory, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (RemoteCallException exception) when (exception.Errno is Errno.ENOMEM or Errno.EFAULT)
+        {
+            PlannedVma? huge = memory.Vmas.Find(vma => vma.Entry.Has(MapFlags.MAP_HUGETLB));
+            throw huge is null
+                ? exception
+                : HugePages.TooFew(
+                    $"task {memory.Task.Pid}", HugePages.SizeOf(huge.Entry.Flags, ImageKind.Mm.FileName((ulong)memory.Task.Pid)));
         }
     }
 
     /// <summary>Does what children must not inherit, or what must come late: advice, guard pages, locks, landmarks.</summary>
     public void ApplyAfterForking(IReadOnlyList<RestoredTask> tasks)
     {
+        foreach (RestoredTask task in tasks)
+        {
+            AioRings.Restore(this.tasks[task], task.Leader.Remote.Batch);
+        }
+
         foreach (RestoredTask task in tasks)
         {
             new MemoryFinisher(context, this.tasks[task], task.Leader.Remote.Batch).Start();

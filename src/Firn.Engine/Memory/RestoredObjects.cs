@@ -32,13 +32,6 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         string name = ImageKind.Memfd.FileName();
         foreach (MemfdInodeEntry entry in context.Images.All<MemfdInodeEntry>(ImageKind.Memfd))
         {
-            if (entry.HasHugetlbFlag && entry.HugetlbFlag != 0)
-            {
-                throw new CheckpointException(
-                    $"{name}: the memfd {entry.Name} is made of huge pages, which firn can't restore yet")
-                { Phase = "prepare" };
-            }
-
             List<SourceRun> pages = sources.Resolve(ImageKind.PagemapShmem, entry.Shmid);
             if (entry.Size > long.MaxValue || (pages.Count > 0 && pages[^1].End > ((entry.Size + 0xfff) & ~0xfffUL)))
             {
@@ -77,7 +70,16 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         foreach ((uint id, (MemfdInodeEntry entry, List<SourceRun> pages)) in inodes)
         {
             Fd fd = context.Files.MoveToRegion(Make(entry));
-            Fill(fd, pages, (long)entry.Size);
+            ulong pageSize = PageSizeOf(entry);
+            if (pageSize != 0)
+            {
+                HugePages.Fill(fd, pages, pageSize, $"memfd {entry.Name}");
+            }
+            else
+            {
+                Fill(fd, pages, (long)entry.Size);
+            }
+
             Dress(fd, entry);
             inodeFds.Add(id, fd);
             known.Provide(id, fd);
@@ -130,15 +132,31 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         }
     }
 
+    private static ulong PageSizeOf(MemfdInodeEntry entry)
+        => entry.HasHugetlbFlag && entry.HugetlbFlag != 0 ? HugePages.SizeOf(entry.HugetlbFlag, ImageKind.Memfd.FileName()) : 0;
+
     private static Fd Make(MemfdInodeEntry entry)
     {
+        ulong pageSize = PageSizeOf(entry);
+        if (pageSize != 0 && entry.Size % pageSize != 0)
+        {
+            throw new ImageFormatException(
+                ImageKind.Memfd.FileName(),
+                -1,
+                ImageDiagnostic.BadMessage,
+                $"gives the memfd {entry.Name} {entry.Size} bytes, which are no whole huge pages; the set is damaged");
+        }
+
         if (entry.Name == SharedAnonymous)
         {
-            return FileContent.MakeSharedAnonymous((long)entry.Size);
+            return pageSize != 0
+                ? HugePages.MakeSharedAnonymous((long)entry.Size, pageSize)
+                : FileContent.MakeSharedAnonymous((long)entry.Size);
         }
 
         // Without the flag an object is sealed against sealing from the start.
-        uint flags = MFD_CLOEXEC | (entry.Seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
+        uint flags = MFD_CLOEXEC | (entry.Seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING)
+            | (pageSize != 0 ? HugePages.MFD_HUGETLB | HugePages.SizeBits(pageSize) : 0);
         var fd = new Fd(Sys.MemfdCreate(entry.Name, flags).OrThrow($"memfd_create({entry.Name})").Int32);
         Sys.Ftruncate(fd.Number, (long)entry.Size).OrThrow($"ftruncate(memfd {entry.Name}, {entry.Size})");
         return fd;

@@ -28,25 +28,6 @@ internal static class SharedObjects
         return name.StartsWith(MemfdPrefix, StringComparison.Ordinal) ? name[MemfdPrefix.Length..] : SharedAnonymous;
     }
 
-    /// <summary>Says which objects can't be saved.</summary>
-    public static void Examine(DumpContext context)
-    {
-        (uint Major, uint Minor) device = Device();
-        foreach ((_, OpenFile file) in context.Files.State.Get<MemfdInodes>().All)
-        {
-            // On another device than all the rest: of hugetlbfs.
-            if (DeviceOf(file.Stat) != device)
-            {
-                context.Problems.Add(
-                    "hugetlb",
-                    file.Owner.Pid,
-                    file.Resource,
-                    "it is a memfd of huge pages (MFD_HUGETLB)",
-                    "use a memfd without MFD_HUGETLB");
-            }
-        }
-    }
-
     /// <summary>Writes the pages of all objects, and their messages.</summary>
     public static void Write(DumpContext context)
     {
@@ -75,7 +56,8 @@ internal static class SharedObjects
         using Fd source = Sys.Open(file.ProcPath, OpenFlags.O_RDONLY);
         Sys.Fstat(source.Number, out FileStat stat).OrThrow($"fstat({file.ProcPath})");
         SysResult seals = Sys.Fcntl(source.Number, FcntlCommand.F_GET_SEALS);
-        context.Images.Add(ImageKind.Memfd, 0, new MemfdInodeEntry
+        ulong pageSize = HugePages.Has(file.ProcPath, stat) ? (ulong)stat.st_blksize : 0;
+        var entry = new MemfdInodeEntry
         {
             Name = NameOf(file.Link),
             Uid = stat.st_uid,
@@ -85,9 +67,14 @@ internal static class SharedObjects
             Seals = seals.IsError ? 0 : (uint)seals.Int32,
             InodeId = inodeId,
             Mode = stat.st_mode,
-        });
+        };
+        if (pageSize != 0)
+        {
+            entry.HugetlbFlag = HugePages.MFD_HUGETLB | HugePages.SizeBits(pageSize);
+        }
 
-        WriteContent(context, shmId, source, stat.st_size);
+        context.Images.Add(ImageKind.Memfd, 0, entry);
+        WriteContent(context, shmId, source, stat.st_size, pageSize);
     }
 
     /// <summary>Writes the pages of an object that have content.</summary>
@@ -95,11 +82,25 @@ internal static class SharedObjects
     /// <param name="shmId">Its id among shared objects.</param>
     /// <param name="source">Firn's own descriptor of its file.</param>
     /// <param name="size">Its size in bytes.</param>
-    public static void WriteContent(DumpContext context, uint shmId, Fd source, long size)
+    /// <param name="pageSize">The size of its pages, where they are huge; else 0.</param>
+    public static void WriteContent(DumpContext context, uint shmId, Fd source, long size, ulong pageSize)
     {
         using var target = new PagesFile(context);
         context.Images.Add(ImageKind.PagemapShmem, shmId, new PagemapHead { PagesId = target.Id });
         long written = 0;
+        if (pageSize != 0)
+        {
+            foreach (AddressRange range in HugePages.Write(source, size, pageSize, target))
+            {
+                written += (long)range.Length;
+                var run = new PageRun(range.Start, range.Length / (ulong)Kernel.PageSize, PageFlags.Present);
+                context.Images.Add(ImageKind.PagemapShmem, shmId, MemoryDump.ToMessage(run));
+            }
+
+            Count(context, written);
+            return;
+        }
+
         foreach ((long start, long end) in FileContent.DataRanges(source.Number, size))
         {
             long length = (end - start + Kernel.PageSize - 1) & -Kernel.PageSize;
@@ -111,6 +112,11 @@ internal static class SharedObjects
 
         // The last page of the last run may be cut short by the object's size.
         target.SetSize(written);
+        Count(context, written);
+    }
+
+    private static void Count(DumpContext context, long written)
+    {
         context.PageStatistics.Scanned += written / Kernel.PageSize;
         context.PageStatistics.Written += written / Kernel.PageSize;
     }

@@ -23,13 +23,12 @@ internal static class SharedPages
 
     /// <summary>Finds out which pages of a child have the very same frames in its parent.</summary>
     /// <param name="child">The child's page map.</param>
-    /// <param name="parent">Its parent's.</param>
+    /// <param name="parent">The entries of its parent's.</param>
     /// <param name="candidates">Pages that both have as their own, at the same addresses.</param>
-    public static List<AddressRange> Find(Pagemap child, Pagemap parent, IReadOnlyList<AddressRange> candidates)
+    public static List<AddressRange> Find(Pagemap child, PagemapEntries parent, IReadOnlyList<AddressRange> candidates)
     {
         var shared = new List<AddressRange>();
         ulong[] first = [];
-        ulong[] second = [];
         foreach (AddressRange candidate in candidates)
         {
             for (ulong start = candidate.Start; start < candidate.End; start += (ulong)ChunkPages * Kernel.PageSize)
@@ -38,16 +37,44 @@ internal static class SharedPages
                 if (first.Length < pages)
                 {
                     first = new ulong[pages];
-                    second = new ulong[pages];
                 }
 
                 child.ReadEntries(start, first.AsSpan(0, pages));
-                parent.ReadEntries(start, second.AsSpan(0, pages));
-                Compare(start, first.AsSpan(0, pages), second.AsSpan(0, pages), shared);
+                Compare(start, first.AsSpan(0, pages), parent.Read(start, pages), shared);
             }
         }
 
         return shared;
+    }
+
+    /// <summary>Those of some pages that are not mapped by this process alone.</summary>
+    public static List<AddressRange> FindForeign(Pagemap map, IReadOnlyList<AddressRange> ranges)
+    {
+        var foreign = new List<AddressRange>();
+        ulong[] entries = [];
+        foreach (AddressRange range in ranges)
+        {
+            for (ulong start = range.Start; start < range.End; start += (ulong)ChunkPages * Kernel.PageSize)
+            {
+                int pages = (int)Math.Min(ChunkPages, (range.End - start) / Kernel.PageSize);
+                if (entries.Length < pages)
+                {
+                    entries = new ulong[pages];
+                }
+
+                map.ReadEntries(start, entries.AsSpan(0, pages));
+                for (int i = 0; i < pages; i++)
+                {
+                    if ((entries[i] & Pagemap.Exclusive) == 0)
+                    {
+                        ulong address = start + ((ulong)i * Kernel.PageSize);
+                        PageRuns.Append(foreign, new AddressRange(address, address + Kernel.PageSize));
+                    }
+                }
+            }
+        }
+
+        return foreign;
     }
 
     /// <summary>Adds the runs of pages whose entries name the same frame, or the same place in the swap.</summary>

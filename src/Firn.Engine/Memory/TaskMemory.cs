@@ -40,7 +40,8 @@ internal sealed record InheritedPart(
 internal sealed class TaskMemory
 {
     private const ulong TaskSize = 0x7ffffffff000;
-    private const MapFlags KindFlags = MapFlags.MAP_ANONYMOUS | MapFlags.MAP_GROWSDOWN | MapFlags.MAP_NORESERVE | MapFlags.MAP_DROPPABLE;
+    private const MapFlags KindFlags = MapFlags.MAP_ANONYMOUS | MapFlags.MAP_GROWSDOWN | MapFlags.MAP_NORESERVE | MapFlags.MAP_DROPPABLE
+        | MapFlags.MAP_HUGETLB;
 
     /// <summary>The process.</summary>
     public required RestoredTask Task { get; init; }
@@ -56,6 +57,9 @@ internal sealed class TaskMemory
 
     /// <summary>The pages of the vdso as they were saved.</summary>
     public List<SourceRun> VdsoPages { get; } = [];
+
+    /// <summary>Rings of io_setup(2).</summary>
+    public List<PlannedVma> Rings { get; } = [];
 
     /// <summary>Guard pages.</summary>
     public List<AddressRange> Guards { get; } = [];
@@ -162,6 +166,7 @@ internal sealed class TaskMemory
         return mine.IsPrivate() && parents.IsPrivate()
             && ((mine.Flags ^ parents.Flags) & (uint)KindFlags) == 0
             && ((mine.Madv ^ parents.Madv) & HugeAdvice) == 0
+            && Equals(mine.Policy, parents.Policy)
             && (mine.Has(MapFlags.MAP_ANONYMOUS)
                 || (mine.Shmid == parents.Shmid && mine.Pgoff - mine.Start == parents.Pgoff - parents.Start));
     }
@@ -248,7 +253,7 @@ internal sealed class TaskMemory
         {
             Refuse(vma, file);
             var planned = new PlannedVma { Entry = vma, MapStart = vma.Start };
-            Vmas.Add(planned);
+            (vma.Is(VmaStatus.AioRing) ? Rings : Vmas).Add(planned);
             if (!vma.IsPrivate())
             {
                 return;
@@ -279,10 +284,8 @@ internal sealed class TaskMemory
     {
         string? what = vma.Kind() switch
         {
-            var kind when (kind & VmaStatus.AioRing) != 0 => "a ring of io_setup(2)",
             var kind when (kind & VmaStatus.ShadowStack) != 0 => "a shadow stack",
             var kind when (kind & VmaStatus.Uprobes) != 0 => "a page of user-space probes",
-            _ when vma.Has(MapFlags.MAP_HUGETLB) => "made of huge pages of hugetlbfs",
             _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.FileShared) => null,
             _ when vma.Is(VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
             _ => $"of an unknown kind ({vma.Status:x})",

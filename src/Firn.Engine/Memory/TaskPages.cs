@@ -7,13 +7,22 @@ namespace Firn.Engine.Memory;
 /// <summary>The pages of one process under dump: which there are, and the file that they go to.</summary>
 internal sealed class TaskPages : IDisposable
 {
+    // As many pages as are worth to look at a sibling for.
+    private const int FewestOfSibling = 64;
+
     private readonly List<AddressRange> own = [];
 
+    private readonly PagemapEntries entries;
+
     /// <summary>Opens the page map and makes the pages file.</summary>
-    public TaskPages(DumpContext context, DumpedTask task)
+    /// <param name="context">The dump.</param>
+    /// <param name="task">The process.</param>
+    /// <param name="children">How many children it has: for more than one, the entries of its page map are read once.</param>
+    public TaskPages(DumpContext context, DumpedTask task, int children)
     {
         Task = task;
         Map = Pagemap.Open(task.Pid);
+        entries = new PagemapEntries(Map, own, children > 1);
         File = new PagesFile(context);
     }
 
@@ -55,9 +64,9 @@ internal sealed class TaskPages : IDisposable
         foreach (VmaEntry vma in Task.Mm.Vmas)
         {
             var window = new AddressRange(vma.Start, vma.End);
-            if (vma.Is(VmaStatus.Vdso))
+            if (vma.Is(VmaStatus.Vdso | VmaStatus.AioRing))
             {
-                // Saved whole, so that a restore can tell whether its kernel has the same.
+                // Saved whole: the vdso, so that a restore can tell whether its kernel has the same; a ring, since its pages are a file's.
                 PageRuns.Append(own, window);
             }
             else if (vma.IsPrivate() && !vma.Has(Linux.Abi.MapFlags.MAP_DROPPABLE))
@@ -69,7 +78,7 @@ internal sealed class TaskPages : IDisposable
             }
         }
 
-        return own.Sum(static range => (long)(range.Length >> PageMap.PageShift));
+        return Count(own);
     }
 
     /// <summary>Finds what it shares with its parent.</summary>
@@ -77,9 +86,49 @@ internal sealed class TaskPages : IDisposable
     {
         List<AddressRange> candidates = PageRuns.Intersect(
             PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
-        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.Map, candidates);
+        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
         Donor = Shared.Count > 0 ? parent : null;
     }
+
+    /// <summary>Whether so many pages are to be written that it is worth to look whether a sibling has them too.</summary>
+    public bool HasManyWritten => Count(own) - Count(Shared) >= FewestOfSibling;
+
+    /// <summary>Whether the donor is a sibling that this process comes from, over one that has ended.</summary>
+    public bool ComesFromSibling { get; private set; }
+
+    /// <summary>
+    /// Finds out whether a sibling shares pages with it that the parent has not: one from which it comes by a process that has ended, so
+    /// that it was adopted.
+    /// </summary>
+    /// <param name="siblings">Children of the same parent whose pages are known.</param>
+    public void FindShared(IEnumerable<TaskPages> siblings)
+    {
+        List<AddressRange> left = SharedPages.FindForeign(Map, Written());
+        foreach (TaskPages sibling in Count(left) < FewestOfSibling ? [] : siblings)
+        {
+            List<AddressRange> inheritable = PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(sibling.Task.Mm));
+            List<AddressRange> first = PageRuns.Intersect(PageRuns.Intersect(left, sibling.own), inheritable);
+            if (Count(first) < FewestOfSibling || Count(SharedPages.Find(Map, sibling.entries, first)) < FewestOfSibling)
+            {
+                continue;
+            }
+
+            List<AddressRange> all = SharedPages.Find(
+                Map, sibling.entries, PageRuns.Intersect(PageRuns.Intersect(own, sibling.own), inheritable));
+            if (Count(all) > Count(Shared))
+            {
+                Shared = all;
+                Donor = sibling;
+                ComesFromSibling = true;
+                Task.Mm.ForkedFrom = (uint)sibling.Task.InnerPid;
+            }
+
+            return;
+        }
+    }
+
+    private static long Count(IReadOnlyList<AddressRange> ranges)
+        => ranges.Sum(static range => (long)(range.Length >> PageMap.PageShift));
 
     /// <summary>Takes a sibling for the donor, who has everything that was shared with the parent, and more.</summary>
     /// <param name="sibling">The sibling.</param>
@@ -144,7 +193,7 @@ internal sealed class TaskPages : IDisposable
         var ranges = new List<AddressRange>();
         foreach (VmaEntry vma in mm.Vmas)
         {
-            if (vma.IsPrivate())
+            if (vma.IsPrivate() && !vma.Is(VmaStatus.AioRing))
             {
                 PageRuns.Append(ranges, new AddressRange(vma.Start, vma.End));
             }

@@ -13,8 +13,7 @@ internal sealed record VmaObjection(string Identifier, string Reason, string Rem
 /// <summary>Says what a mapping is: a line of maps and its VmFlags become a vma_entry. No I/O.</summary>
 /// <param name="sharedMemoryMajor">Major number of the kernel's own tmpfs, where memfds and shared anonymous memory live.</param>
 /// <param name="sharedMemoryMinor">Its minor number.</param>
-/// <param name="savesSegments">Whether segments of System V are saved, as they are with an ipc namespace of the tree's own.</param>
-internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMinor, bool savesSegments)
+internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMinor)
 {
     private const VmFlags UserfaultFlags = VmFlags.UserfaultMissing | VmFlags.UserfaultMinor | VmFlags.UserfaultWriteProtect;
 
@@ -38,24 +37,32 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
     public static bool IsSocket(Mapping mapping)
         => mapping.HasFile && mapping.Shared && mapping.Name.StartsWith("socket:[", StringComparison.Ordinal);
 
-    private bool IsSegment(Mapping mapping) => IsSharedMemory(mapping) && mapping.Name.StartsWith("/SYSV", StringComparison.Ordinal);
+    // Segments of huge pages, and other objects of these that have no name, are on a hugetlbfs of the kernel's own.
+    private bool IsSegment(Mapping mapping, VmFlags flags)
+        => (IsSharedMemory(mapping) || (flags & VmFlags.HugeTlb) != 0) && mapping.Deleted
+            && mapping.Name.StartsWith("/SYSV", StringComparison.Ordinal);
+
+    private static bool IsHugeAnonymous(Mapping mapping, VmFlags flags)
+        => (flags & VmFlags.HugeTlb) != 0 && !mapping.Shared && mapping.IsNamed(HugePages.AnonymousLink);
 
     /// <summary>Describes a mapping. Its shmid, and for shared files fdflags, are left to the caller.</summary>
     /// <param name="mapping">The mapping.</param>
-    /// <param name="flags">Its VmFlags.</param>
+    /// <param name="known">Its VmFlags, and what stands beside them.</param>
     /// <param name="objection">Why it can't be saved, or null.</param>
-    public VmaEntry Describe(Mapping mapping, VmFlags flags, out VmaObjection? objection)
+    public VmaEntry Describe(Mapping mapping, MappingFlags known, out VmaObjection? objection)
     {
+        VmFlags flags = known.Flags;
         objection = Object(mapping, flags);
+        bool hasFile = mapping.HasFile && !IsHugeAnonymous(mapping, flags);
         var vma = new VmaEntry
         {
             Start = mapping.Start,
             End = mapping.End,
-            Pgoff = mapping.HasFile ? mapping.Offset : 0,
+            Pgoff = hasFile ? mapping.Offset : 0,
             Shmid = 0,
             Prot = (uint)mapping.Protection,
-            Flags = (uint)(MapFlagsOf(mapping, flags) | (IsSegment(mapping) ? MapFlags.MAP_ANONYMOUS : 0)),
-            Status = (uint)StatusOf(mapping),
+            Flags = (uint)(MapFlagsOf(mapping, flags, hasFile && !IsSegment(mapping, flags)) | HugePages.MapFlagsOf(known.PageSize)),
+            Status = (uint)StatusOf(mapping, flags),
             Fd = -1,
         };
         ulong advice = AdviceOf(flags);
@@ -64,7 +71,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             vma.Madv = advice;
         }
 
-        if (mapping.HasFile)
+        if (hasFile)
         {
             vma.Fdflags = 0;
         }
@@ -79,7 +86,28 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             vma.LockOnFault = true;
         }
 
+        // Memory that may only be executed gets a key from the kernel, which every other kernel gives it by itself.
+        if (known.ProtectionKey != 0 && mapping.Protection != ProtectionFlags.PROT_EXEC)
+        {
+            vma.ProtectionKey = known.ProtectionKey;
+        }
+
+        if (NameOf(mapping) is { } name)
+        {
+            vma.Name = name;
+        }
+
         return vma;
+    }
+
+    // PR_SET_VMA_ANON_NAME: show_map_vma() puts the name in brackets.
+    private static string? NameOf(Mapping mapping)
+    {
+        string name = mapping.Name;
+        int colon = name.StartsWith("[anon:", StringComparison.Ordinal) || name.StartsWith("[anon_shmem:", StringComparison.Ordinal)
+            ? name.IndexOf(':', StringComparison.Ordinal)
+            : -1;
+        return colon > 0 && name.EndsWith(']') ? name[(colon + 1)..^1] : null;
     }
 
     /// <summary>Whether two neighbours are recorded as one: [vvar] and [vvar_vclock].</summary>
@@ -98,9 +126,9 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         return bits;
     }
 
-    private static MapFlags MapFlagsOf(Mapping mapping, VmFlags flags)
+    private static MapFlags MapFlagsOf(Mapping mapping, VmFlags flags, bool hasFile)
         => (mapping.Shared ? MapFlags.MAP_SHARED : MapFlags.MAP_PRIVATE)
-            | (mapping.HasFile ? 0 : MapFlags.MAP_ANONYMOUS)
+            | (hasFile ? 0 : MapFlags.MAP_ANONYMOUS)
             | ((flags & VmFlags.GrowsDown) != 0 ? MapFlags.MAP_GROWSDOWN : 0)
             | ((flags & VmFlags.Locked) != 0 ? MapFlags.MAP_LOCKED : 0)
             | ((flags & VmFlags.NoReserve) != 0 ? MapFlags.MAP_NORESERVE : 0)
@@ -108,18 +136,19 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
 
     private static bool IsVvar(Mapping mapping) => mapping.IsNamed("[vvar]") || mapping.IsNamed("[vvar_vclock]");
 
-    private VmaStatus StatusOf(Mapping mapping) => mapping.Name switch
+    private VmaStatus StatusOf(Mapping mapping, VmFlags flags) => mapping.Name switch
     {
         "[vsyscall]" => VmaStatus.Vsyscall | VmaStatus.AnonymousPrivate,
         "[vdso]" => VmaStatus.Regular | VmaStatus.Vdso | VmaStatus.AnonymousPrivate,
         "[vvar]" or "[vvar_vclock]" => VmaStatus.Regular | VmaStatus.Vvar | VmaStatus.AnonymousPrivate,
         "[heap]" when !mapping.HasFile => VmaStatus.Regular | VmaStatus.Heap | VmaStatus.AnonymousPrivate,
         _ when IsSocket(mapping) => VmaStatus.Regular | VmaStatus.Socket,
-        _ when IsSegment(mapping) => VmaStatus.Regular | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment,
-        _ when !mapping.HasFile => VmaStatus.Regular | VmaStatus.AnonymousPrivate,
+        _ when IsSegment(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment,
+        AioRings.Link => VmaStatus.Regular | VmaStatus.AioRing,
+        _ when !mapping.HasFile || IsHugeAnonymous(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousPrivate,
         _ => VmaStatus.Regular
             | (mapping.Shared ? VmaStatus.FileShared : VmaStatus.FilePrivate)
-            | (IsSharedMemory(mapping) ? VmaStatus.Memfd : 0),
+            | (IsSharedMemory(mapping) || ((flags & VmFlags.HugeTlb) != 0 && mapping.Deleted) ? VmaStatus.Memfd : 0),
     };
 
     private VmaObjection? Object(Mapping mapping, VmFlags flags)
@@ -132,9 +161,6 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         return mapping.Name switch
         {
             "[uprobes]" => new("uprobes", "user-space probes are set in the task", "remove the probes first"),
-            "/[aio] (deleted)"
-                => new(
-                    "aio-ring", "it is a ring of io_setup(2)", "let the application call io_destroy(2) first, or use threads for its I/O"),
             "/secretmem (deleted)"
                 => new(
                     "memfd-secret",
@@ -145,13 +171,6 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
             _ when mapping.Name.StartsWith("anon_inode:", StringComparison.Ordinal)
                 => new(
                     "kernel-object-mapping", $"memory of the kernel object {mapping.Name} is mapped", "let the application unmap it first"),
-            _ when IsSegment(mapping) && !savesSegments
-                => new(
-                    "sysv-shm",
-                    "it is an attached System V segment, and the tree has no ipc namespace of its own",
-                    "start the application in one (unshare --ipc), let it detach the segment, or use memfd or POSIX shared memory"),
-            _ when (flags & VmFlags.HugeTlb) != 0
-                => new("hugetlb", "it is made of huge pages of hugetlbfs", "use transparent huge pages (MADV_HUGEPAGE) instead"),
             _ when (flags & VmFlags.ShadowStack) != 0
                 => new("shadow-stack", "it is a shadow stack", "start the application with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"),
             _ when (flags & UserfaultFlags) != 0

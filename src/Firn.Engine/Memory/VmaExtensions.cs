@@ -23,7 +23,8 @@ internal static class VmaExtensions
 
     /// <summary>Whether its content is the address space's own, so that a page map holds it.</summary>
     public static bool IsPrivate(this VmaEntry vma)
-        => vma.Is(VmaStatus.AnonymousPrivate | VmaStatus.FilePrivate) && !vma.Is(VmaStatus.Vvar | VmaStatus.Vsyscall | VmaStatus.Guard);
+        => vma.Is(VmaStatus.AnonymousPrivate | VmaStatus.FilePrivate | VmaStatus.AioRing)
+            && !vma.Is(VmaStatus.Vvar | VmaStatus.Vsyscall | VmaStatus.Guard);
 
     /// <summary>Whether a restore makes it by mmap(2).</summary>
     public static bool IsMapped(this VmaEntry vma)

@@ -1,5 +1,6 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -91,6 +92,7 @@ internal static class Restore
         clock.Run("files", () =>
         {
             plan.Memory.MakeObjects();
+            AttachedSegments.Make(context);
             context.Within(tree.First, () => CreateFilesHere(plan));
             handover.Run(tree.First);
         });
@@ -108,6 +110,7 @@ internal static class Restore
     {
         // Memory objects first: descriptors may be of one. Mappings last: they are of files.
         plan.Memory.MakeObjects();
+        AttachedSegments.Make(plan.Context);
         CreateFilesHere(plan);
     }
 

@@ -72,6 +72,7 @@ internal sealed class RestorePlan
         };
         context.Tasks.AddRange(tasks);
         context.Namespaces.AddRange(namespaces);
+        AttachedSegments.Resolve(context);
         context.Nested.AddRange(nested);
         MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
@@ -200,10 +201,18 @@ internal sealed class RestorePlan
             }
 
             task.Mm = task.MemoryOwner == task ? images.One<MmEntry>(ImageKind.Mm, (ulong)task.Pid) : task.MemoryOwner.Mm;
+            task.Creator = ComesFrom(task, earlier) ?? task.Creator;
         }
 
         task.Creator?.Created.Add(task);
     }
+
+    // A sibling makes it where they share pages, and sessions allow: else the parent, and the pages are copied.
+    private static RestoredTask? ComesFrom(RestoredTask task, List<RestoredTask> earlier)
+        => task.Shared == 0 && task.Mm is { HasForkedFrom: true } mm
+            ? earlier.Find(one => one.Pid == mm.ForkedFrom && one.Parent == task.Parent && !one.IsZombie && one.MemoryOwner == one
+                && (task.Entry.Sid == one.Entry.Sid || task.Entry.Sid == task.Entry.Pid))
+            : null;
 
     private static CoreEntry ReadCore(LoadedImages images, uint tid)
     {

@@ -2,6 +2,7 @@ using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Freezing;
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Tree;
@@ -23,6 +24,7 @@ internal static class Resume
     {
         List<RestoredTask> living = [.. context.Tasks.Where(task => !task.IsZombie)];
         NamespaceStage.Finish(context, tree.First);
+        AttachedSegments.Finish(context);
         context.Within(tree.First, () => DescriptorTables.Arm(context));
         TaskStage.RunAll(
             "signals and timers",

@@ -97,18 +97,29 @@ internal static class TaskStage
         }
     }
 
-    // Leaders first: a group exists once its leader is in it (setpgid(2)).
+    // A group exists once its leader is in it (setpgid(2)): leaders first, also those that have left it for another since.
     private static void JoinGroups(RestoreContext context)
     {
-        foreach (bool leaders in (ReadOnlySpan<bool>)[true, false])
+        HashSet<uint> processes = [.. context.Tasks.Select(task => task.Entry.Pid)];
+        HashSet<uint> groups = [.. context.Tasks.Select(task => task.Entry.Pgid)];
+        List<RestoredTask> tasks = [.. context.Tasks.Where(task => task.Entry.Sid != task.Entry.Pid)];
+        Join(tasks.Where(task => groups.Contains(task.Entry.Pid)), task => task.Entry.Pid);
+        Join(
+            tasks.Where(task => !groups.Contains(task.Entry.Pid)
+                && task.Entry.Pgid != task.Entry.Pid
+                && processes.Contains(task.Entry.Pgid)),
+            task => task.Entry.Pgid);
+        foreach (RestoredTask task in FormerLeaders.InOrder(tasks, task => task.Entry.Pid, task => task.Entry.Pgid) ?? [])
         {
-            IEnumerable<RestoredThread> joining = context.Tasks
-                .Where(task => (task.Entry.Pgid == task.Entry.Pid) == leaders
-                    && task.Entry.Sid != task.Entry.Pid
-                    && (!leaders || task.Entry.Pgid != 0)
-                    && context.Tasks.Exists(leader => leader.Entry.Pid == task.Entry.Pgid))
-                .Select(task => task.Leader);
-            RunAll("process group", joining, thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, thread.Task.Entry.Pgid));
+            if (processes.Contains(task.Entry.Pgid))
+            {
+                Join([task], _ => task.Entry.Pgid);
+            }
         }
+
+        static void Join(IEnumerable<RestoredTask> tasks, Func<RestoredTask, uint> group) => RunAll(
+            "process group",
+            tasks.Select(task => task.Leader),
+            thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, group(thread.Task)));
     }
 }

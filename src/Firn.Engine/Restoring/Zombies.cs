@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Restoring;
 
@@ -22,7 +23,7 @@ internal static class Zombies
         List<RestoredTask> zombies = [.. context.Tasks.Where(task => task.IsZombie)];
         foreach (RestoredTask zombie in zombies)
         {
-            End(zombie);
+            End(context, zombie);
         }
 
         IEnumerable<RestoredThread> parents = zombies.Select(zombie => zombie.Parent).OfType<RestoredTask>().Distinct()
@@ -46,8 +47,13 @@ internal static class Zombies
             });
     }
 
-    private static void End(RestoredTask zombie)
+    private static void End(RestoreContext context, RestoredTask zombie)
     {
+        if ((zombie.Core.Tc.ExitCode & CoreDumped) != 0)
+        {
+            context.Log.LogWarning("pid {Pid}: its status says no more that it left a core", zombie.Pid);
+        }
+
         Remote remote = zombie.Leader.Remote;
         uint status = zombie.Core.Tc.ExitCode;
         var signal = (Signal)(status & ~CoreDumped & 0x7f);

@@ -127,6 +127,7 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
         ReadOnlySpan<FownEntry?> owners =
         [
             file.Reg?.Fown, file.Pipe?.Fown, file.Isk?.Fown, file.Usk?.Fown, file.Efd?.Fown, file.Epfd?.Fown, file.Ify?.Fown,
+            file.Ffy?.Fown,
             file.Sgfd?.Fown, file.Tty?.Fown, file.Nlsk?.Fown, file.Tfd?.Fown, file.Memfd?.Fown, file.Pidfd?.Fown,
         ];
 
@@ -147,6 +148,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
         if (file.Pipe is { HasUid: true } pipe)
         {
             (pipe.Uid, pipe.Gid) = (user(pipe.Uid), group(pipe.Gid));
+        }
+
+        if (file.Reg?.UnlinkedQueue is { } queue)
+        {
+            (queue.Uid, queue.Gid) = (user(queue.Uid), group(queue.Gid));
         }
 
         if (file.Usk?.FilePerms is { } permissions)

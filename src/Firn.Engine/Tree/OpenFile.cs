@@ -52,8 +52,14 @@ internal sealed class OpenFile : IDisposable
     /// <summary>/proc/PID/fdinfo/N; of what is no descriptor: position and flags 0.</summary>
     public required FdInfo Info { get; init; }
 
+    /// <summary>Whether it lies in a socket's queue, whoever else has it.</summary>
+    public bool IsInFlight { get; set; }
+
     /// <summary>Whether a Firn which was killed has left it in the task: no part of the tree.</summary>
     public bool IsLeft { get; set; }
+
+    /// <summary>Whether a task has mapped it privately, as programs and libraries are: it must be the same at the restore.</summary>
+    public bool IsMappedPrivately { get; set; }
 
     /// <summary>The descriptors that stand for it, the first one found first.</summary>
     public List<FileHolder> Holders { get; } = [];

@@ -10,8 +10,8 @@ internal sealed partial class OpenFileTable
 {
     private static readonly FdInfo NoFdInfo = FdInfo.Parse("pos:\t0\nflags:\t00\n"u8);
 
-    private readonly Dictionary<(uint Major, uint Minor, ulong Inode, string Name), uint> mappedFiles = [];
-    private readonly Dictionary<(ulong Device, ulong Inode, string Link), uint> filesByLink = [];
+    private readonly Dictionary<(uint Major, uint Minor, ulong Inode, string Name), OpenFile> mappedFiles = [];
+    private readonly Dictionary<(ulong Device, ulong Inode, string Link), OpenFile> filesByLink = [];
     private uint lastId;
 
     /// <summary>
@@ -24,18 +24,19 @@ internal sealed partial class OpenFileTable
     public uint AddMapped(DumpContext context, DumpedTask task, Mapping mapping)
     {
         var key = (mapping.DevMajor, mapping.DevMinor, mapping.Inode, mapping.Name);
-        if (!mappedFiles.TryGetValue(key, out uint id))
+        if (!mappedFiles.TryGetValue(key, out OpenFile? file))
         {
             // map_files has the range in hexadecimal without leading zeroes, and leads to the very inode, unlinked or not.
             string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{task.Pid}/map_files/{mapping.Start:x}-{mapping.End:x}");
-            mappedFiles.Add(key, id = AddShared(context, task, path));
+            mappedFiles.Add(key, file = AddShared(context, task, path));
         }
 
-        return id;
+        file.IsMappedPrivately |= !mapping.Shared;
+        return file.Id;
     }
 
     /// <summary>Gives the id of what /proc/PID/exe leads to: the same as that of its mappings.</summary>
-    public uint AddExecutable(DumpContext context, DumpedTask task) => AddShared(context, task, $"/proc/{task.Pid}/exe");
+    public uint AddExecutable(DumpContext context, DumpedTask task) => AddShared(context, task, $"/proc/{task.Pid}/exe").Id;
 
     private uint AddDirectory(DumpedTask task, string name)
     {
@@ -44,21 +45,23 @@ internal sealed partial class OpenFileTable
         return file.Id;
     }
 
-    private uint AddShared(DumpContext context, DumpedTask task, string procPath)
+    private OpenFile AddShared(DumpContext context, DumpedTask task, string procPath)
     {
         OpenFile file = OpenLink(task, procPath);
         var key = (file.Stat.st_dev, file.Stat.st_ino, file.Link);
-        if (!filesByLink.TryGetValue(key, out uint id))
+        if (filesByLink.TryGetValue(key, out OpenFile? known))
         {
-            Register(file);
-            filesByLink.Add(key, id = file.Id);
-            if (examined == files.Count - 1)
-            {
-                ExamineNew(context);
-            }
+            return known;
         }
 
-        return id;
+        Register(file);
+        filesByLink.Add(key, file);
+        if (examined == files.Count - 1)
+        {
+            ExamineNew(context);
+        }
+
+        return file;
     }
 
     private static OpenFile OpenLink(DumpedTask task, string procPath)

@@ -86,6 +86,7 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         FdTypes.Eventfd => entry.Efd is not null,
         FdTypes.Eventpoll => entry.Epfd is not null,
         FdTypes.Inotify => entry.Ify is not null,
+        FdTypes.Fanotify => entry.Ffy is not null,
         FdTypes.Signalfd => entry.Sgfd is not null,
         FdTypes.Tty => entry.Tty is not null,
         FdTypes.Netlinksk => entry.Nlsk is not null,

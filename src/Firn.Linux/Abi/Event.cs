@@ -95,4 +95,7 @@ public static class Fanotify
     public const uint FAN_MARK_FILESYSTEM = 0x100;
     public const uint FAN_MARK_EVICTABLE = 0x200;
     public const uint FAN_MARK_IGNORE = 0x400;
+    public const ulong FAN_OPEN_PERM = 0x10000;
+    public const ulong FAN_ACCESS_PERM = 0x20000;
+    public const ulong FAN_OPEN_EXEC_PERM = 0x40000;
 }

@@ -37,6 +37,9 @@ public static class TcpOption
     public const int TCP_FASTOPEN_NO_COOKIE = 34;
     public const int TCP_INQ = 36;
     public const int TCP_TX_DELAY = 37;
+    public const int TCP_RTO_MAX_MS = 44;
+    public const int TCP_RTO_MIN_US = 45;
+    public const int TCP_DELACK_MAX_US = 46;
 
     public const int TCP_REPAIR_ON = 1;
     public const int TCP_REPAIR_OFF = 0;
@@ -114,6 +117,8 @@ public static class IpOption
     public const int IP_MULTICAST_LOOP = 34;
     public const int IP_ADD_MEMBERSHIP = 35;
     public const int IP_MSFILTER = 41;
+    public const int MCAST_JOIN_GROUP = 42;
+    public const int MCAST_MSFILTER = 48;
     public const int IP_MULTICAST_ALL = 49;
     public const int IP_UNICAST_IF = 50;
     public const int IP_LOCAL_PORT_RANGE = 51;
@@ -132,10 +137,24 @@ public static class Ipv6Option
     public const int IPV6_MTU = 24;
     public const int IPV6_RECVERR = 25;
     public const int IPV6_V6ONLY = 26;
+    public const int IPV6_CHECKSUM = 7;
     public const int IPV6_MULTICAST_ALL = 29;
-    public const int IPV6_AUTOFLOWLABEL = 70;
+    public const int IPV6_ROUTER_ALERT_ISOLATE = 30;
+    public const int IPV6_FLOWINFO_SEND = 33;
+    public const int IPV6_HDRINCL = 36;
     public const int IPV6_RECVPKTINFO = 49;
+    public const int IPV6_PKTINFO = 50;
     public const int IPV6_RECVHOPLIMIT = 51;
+    public const int IPV6_RECVHOPOPTS = 53;
+    public const int IPV6_RECVRTHDR = 56;
+    public const int IPV6_RECVDSTOPTS = 58;
+    public const int IPV6_RECVPATHMTU = 60;
+    public const int IPV6_DONTFRAG = 62;
+    public const int IPV6_AUTOFLOWLABEL = 70;
+    public const int IPV6_ADDR_PREFERENCES = 72;
+    public const int IPV6_MINHOPCOUNT = 73;
+    public const int IPV6_RECVORIGDSTADDR = 74;
+    public const int IPV6_RECVFRAGSIZE = 77;
     public const int IPV6_RECVTCLASS = 66;
     public const int IPV6_TCLASS = 67;
     public const int IPV6_TRANSPARENT = 75;
@@ -152,4 +171,12 @@ public static class UdpOption
     public const int UDP_NO_CHECK6_RX = 102;
     public const int UDP_SEGMENT = 103;
     public const int UDP_GRO = 104;
+}
+
+/// <summary>Options of raw sockets (include/uapi/linux/icmp.h, icmpv6.h) and of UDP-Lite.</summary>
+public static class RawOption
+{
+    public const int ICMP_FILTER = 1;
+    public const int UDPLITE_SEND_CSCOV = 10;
+    public const int UDPLITE_RECV_CSCOV = 11;
 }

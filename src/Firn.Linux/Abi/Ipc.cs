@@ -11,6 +11,9 @@ public enum IpcCommand
     /// <summary>Set owner, permissions, and the size of a queue.</summary>
     IPC_SET = 1,
 
+    /// <summary>Look, by id.</summary>
+    IPC_STAT = 2,
+
     /// <summary>Look at the highest index in use (msgctl).</summary>
     MSG_INFO = 12,
 

@@ -104,6 +104,8 @@ public enum PrctlOption
     PR_SET_THP_DISABLE = 41,
     PR_GET_THP_DISABLE = 42,
     PR_CAP_AMBIENT = 47,
+    PR_SET_MEMORY_MERGE = 67,
+    PR_GET_MEMORY_MERGE = 68,
     PR_SET_VMA = 0x53564d41,
     PR_GET_TSC = 25,
     PR_SET_TSC = 26,
@@ -115,8 +117,6 @@ public enum PrctlOption
     PR_GET_IO_FLUSHER = 58,
     PR_SET_MDWE = 65,
     PR_GET_MDWE = 66,
-    PR_SET_MEMORY_MERGE = 67,
-    PR_GET_MEMORY_MERGE = 68,
     PR_TIMER_CREATE_RESTORE_IDS = 77,
 }
 

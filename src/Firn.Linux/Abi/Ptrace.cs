@@ -26,6 +26,7 @@ public enum PtraceRequest
     PTRACE_SECCOMP_GET_METADATA = 0x420d,
     PTRACE_GET_SYSCALL_INFO = 0x420e,
     PTRACE_GET_RSEQ_CONFIGURATION = 0x420f,
+    PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211,
 }
 
 /// <summary>Options of PTRACE_SEIZE and PTRACE_SETOPTIONS (ptrace(2)).</summary>
@@ -128,4 +129,14 @@ public struct SeccompMetadata
 {
     public ulong filter_off;
     public ulong flags;
+}
+
+/// <summary>struct ptrace_sud_config (include/uapi/linux/ptrace.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct SyscallUserDispatch
+{
+    public ulong mode;
+    public ulong selector;
+    public ulong offset;
+    public ulong len;
 }

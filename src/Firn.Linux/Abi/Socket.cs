@@ -63,6 +63,7 @@ public static class SocketLevel
 {
     public const int SOL_IP = 0;
     public const int SOL_SOCKET = 1;
+    public const int IPPROTO_ICMP = 1;
     public const int IPPROTO_TCP = 6;
     public const int IPPROTO_UDP = 17;
     public const int IPPROTO_IPV6 = 41;
@@ -103,12 +104,15 @@ public static class SocketOption
     public const int SO_GET_FILTER = 26;
     public const int SO_DETACH_FILTER = 27;
     public const int SO_PEERNAME = 28;
+    public const int SO_TIMESTAMP_OLD = 29;
     public const int SO_ACCEPTCONN = 30;
     public const int SO_PEERSEC = 31;
     public const int SO_SNDBUFFORCE = 32;
     public const int SO_RCVBUFFORCE = 33;
     public const int SO_PASSSEC = 34;
+    public const int SO_TIMESTAMPNS_OLD = 35;
     public const int SO_MARK = 36;
+    public const int SO_TIMESTAMPING_OLD = 37;
     public const int SO_PROTOCOL = 38;
     public const int SO_DOMAIN = 39;
     public const int SO_RXQ_OVFL = 40;
@@ -142,6 +146,7 @@ public static class SocketOption
     public const int SO_RCVMARK = 75;
     public const int SO_PASSPIDFD = 76;
     public const int SO_PEERPIDFD = 77;
+    public const int SO_RCVPRIORITY = 82;
     public const int SO_PASSRIGHTS = 83;
 }
 

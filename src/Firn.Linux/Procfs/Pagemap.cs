@@ -19,6 +19,9 @@ public sealed class Pagemap : IDisposable
     /// <summary>The bits of an entry that hold the frame; 0 for a reader without CAP_SYS_ADMIN.</summary>
     public const ulong FrameMask = (1UL << 55) - 1;
 
+    /// <summary>The bit of an entry that says that no other address space has the page.</summary>
+    public const ulong Exclusive = 1UL << 56;
+
     private const ulong Present = 1UL << 63;
     private const ulong Swapped = 1UL << 62;
     private const int VectorLength = 4096;
@@ -100,7 +103,14 @@ public sealed class Pagemap : IDisposable
                 found.Add(new ScannedPages(region.start, region.end, (region.categories & PageCategories.PAGE_IS_GUARD) != 0));
             }
 
-            start = arguments.walk_end;
+            // walk_end is only right where there was no room for more: at the end of the walk it is that of an inner step, behind which
+            // pages have been given already (do_pagemap_scan(), which works through 512 regions at a time).
+            if (result.Int32 < regions.Length)
+            {
+                break;
+            }
+
+            start = Math.Max(arguments.walk_end, regions[^1].end);
         }
 
         return default;

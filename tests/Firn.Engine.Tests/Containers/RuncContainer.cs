@@ -115,6 +115,15 @@ internal sealed partial class RuncContainer : IDisposable
         ["options"] = new JsonArray("rbind", option),
     };
 
+    /// <summary>Changes its config.json.</summary>
+    public void Change(Action<JsonObject> change)
+    {
+        string file = Path.Combine(Bundle, "config.json");
+        JsonObject config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        change(config);
+        File.WriteAllText(file, config.ToJsonString());
+    }
+
     /// <summary>Starts it with nothing for its standard streams, or with a console.</summary>
     public void Start(params string[] options)
         => Must(Detached(["run", "-d", "--bundle", Bundle, .. options, room.Name], Quiet));

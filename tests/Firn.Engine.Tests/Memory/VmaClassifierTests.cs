@@ -31,6 +31,12 @@ public sealed class VmaClassifierTests
         new("1000-2000 r--s 00000000 08:01 78 /usr/lib/gconv.cache", 0, 0x1, 0x81, 0),
         new("1000-2000 rw-s 00000000 00:01 6889 /dev/zero (deleted)", 0, 0x1, 0x4081, 0),
         new("1000-2000 rw-p 00000000 00:01 6890 /memfd:x (deleted)", 0, 0x2, 0x4041, 0),
+        new("1000-2000 rw-s 00000000 00:01 3 /SYSV00000000 (deleted)", 0, 0x21, 0x501, 0),
+        new("1000-2000 rw-s 00000000 00:10 3 /[aio] (deleted)", 0, 0x1, 0x2001, 0),
+        new("200000-400000 rw-p 00000000 00:12 3 /anon_hugepage (deleted)", (ulong)VmFlags.HugeTlb, 0x54040022, 0x201, 0),
+        new("200000-400000 rw-s 00000000 00:12 3 /anon_hugepage (deleted)", (ulong)VmFlags.HugeTlb, 0x54040001, 0x4081, 0),
+        new("200000-400000 rw-p 00000000 00:12 3 /memfd:h (deleted)", (ulong)VmFlags.HugeTlb, 0x54040002, 0x4041, 0),
+        new("200000-400000 rw-s 00000000 00:20 3 /mnt/huge/file", (ulong)VmFlags.HugeTlb, 0x54040001, 0x81, 0),
     ];
 
     [Theory]
@@ -47,13 +53,10 @@ public sealed class VmaClassifierTests
     }
 
     [Theory]
-    [InlineData("1000-2000 rw-s 00000000 00:01 3 /SYSV00000000 (deleted)", 0, "sysv-shm")]
-    [InlineData("1000-2000 rw-s 00000000 00:10 3 /[aio] (deleted)", 0, "aio-ring")]
     [InlineData("1000-2000 rw-s 00000000 00:10 3 anon_inode:[io_uring]", 0, "io-uring")]
     [InlineData("1000-2000 rw-s 00000000 00:10 3 anon_inode:[perf_event]", 0, "kernel-object-mapping")]
     [InlineData("1000-2000 r-xp 00000000 00:00 0 [uprobes]", 0, "uprobes")]
     [InlineData("1000-2000 rw-s 00000000 00:11 3 /secretmem (deleted)", 0, "memfd-secret")]
-    [InlineData("1000-2000 rw-p 00000000 00:12 3 /anon_hugepage (deleted)", (ulong)VmFlags.HugeTlb, "hugetlb")]
     [InlineData("1000-2000 rw-s 00000000 00:05 3 /dev/mem", (ulong)(VmFlags.Io | VmFlags.PageFrameNumbers), "device-mapping")]
     [InlineData("1000-2000 rw-p 00000000 00:00 0", (ulong)VmFlags.ShadowStack, "shadow-stack")]
     [InlineData("1000-2000 rw-p 00000000 00:00 0", (ulong)VmFlags.UserfaultMissing, "userfaultfd")]
@@ -85,6 +88,8 @@ public sealed class VmaClassifierTests
     }
 
     private static VmaEntry Describe(string line, VmFlags flags, out VmaObjection? objection)
-        => new VmaClassifier(Major, Minor, savesSegments: false).Describe(
-            Maps.Parse(Encoding.UTF8.GetBytes(line + "\n"))[0], flags, out objection);
+        => new VmaClassifier(Major, Minor).Describe(
+            Maps.Parse(Encoding.UTF8.GetBytes(line + "\n"))[0],
+            new MappingFlags(0, 0, flags, (flags & VmFlags.HugeTlb) != 0 ? 2UL << 20 : 0),
+            out objection);
 }

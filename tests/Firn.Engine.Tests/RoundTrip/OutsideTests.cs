@@ -8,6 +8,7 @@ public sealed class OutsideTests
     [InlineData("outside_pipes.py")]
     [InlineData("outside_sockets.py")]
     [InlineData("outside_files.py")]
+    [InlineData("outside_terminal.py")]
     [InlineData("tmux_session.py")]
     [InlineData("orphan_terminal.py")]
     public void What_is_outside_of_the_tree_is_joined_again(string script)
@@ -22,9 +23,13 @@ public sealed class OutsideTests
     [InlineData("tcp_redis.py", "loopback")]
     [InlineData("tcp_redis.py", "loopback6")]
     [InlineData("tcp_redis.py", "veth")]
+    [InlineData("tcp_servers.py", "nginx")]
+    [InlineData("tcp_servers.py", "memcached")]
+    [InlineData("tcp_servers.py", "inside")]
     public void Connections_go_on_and_their_peers_notice_nothing(string script, string where)
     {
-        foreach (string needed in (string[])["/usr/bin/redis-server", "/usr/sbin/nft", "/usr/bin/nsenter"])
+        foreach (string needed in (string[])
+            ["/usr/bin/redis-server", "/usr/sbin/nft", "/usr/bin/nsenter", "/usr/sbin/nginx", "/usr/bin/memcached"])
         {
             _ = Programs.Command(needed);
         }

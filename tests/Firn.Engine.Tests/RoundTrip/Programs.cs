@@ -32,7 +32,7 @@ internal static class Programs
                     .SelectMany(line => line["// gcc: ".Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries))
                     .ToArray();
                 using Process gcc = Process.Start(
-                    "gcc", ["-std=gnu11", "-O1", "-g", "-pthread", "-o", program, source, .. flags, "-lm", "-lrt"]);
+                    "gcc", ["-std=gnu11", "-O1", "-g", "-Wall", "-Werror", "-pthread", "-o", program, source, .. flags, "-lm", "-lrt"]);
                 gcc.WaitForExit();
                 if (gcc.ExitCode != 0)
                 {

@@ -15,7 +15,7 @@ public sealed class RefusalTests
     [
         "tcp-established", "udp-corked", "pipe-packets", "link-remap", "ghost-limit",
             "file-locks",
-        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "vsock-socket", "fanotify-group",
+        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "vsock-socket",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret", "aio-ring", "hugetlb", "sysv-shm",
         "process-group", "pidfd-outside",
     ];

@@ -30,6 +30,29 @@ public sealed class LiveTests : IDisposable
         Assert.True(mappings.Zip(mappings.Skip(1)).All(pair => pair.First.End <= pair.Second.Start));
     }
 
+    [Theory]
+    [InlineData(700)]
+    [InlineData(4096)]
+    [InlineData(5000)]
+    public void Pages_that_lie_apart_are_found_once_each(int count)
+    {
+        using var memory = MappedMemory.Anonymous(2L * count * Kernel.PageSize);
+        for (int i = 0; i < count; i++)
+        {
+            memory.Slice(2L * i * Kernel.PageSize, 1)[0] = 1;
+        }
+
+        // One more behind them, as the stack of a program is.
+        ulong start = (ulong)memory.Address;
+        var found = new List<ScannedPages>();
+        using Pagemap map = Pagemap.Open(Environment.ProcessId);
+        map.Scan(start, 0x7ffffffff000, found);
+        Assert.Equal(
+            Enumerable.Range(0, count).Select(i => start + (ulong)(2L * i * Kernel.PageSize)),
+            found.Take(count).Select(run => run.Start));
+        Assert.True(found.Zip(found.Skip(1)).All(pair => pair.First.End <= pair.Second.Start));
+    }
+
     [Fact]
     public void The_flags_in_smaps_agree_with_maps()
     {

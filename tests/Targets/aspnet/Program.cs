@@ -5,4 +5,5 @@ WebApplication app = builder.Build();
 int requests = 0;
 app.MapGet("/", () => $"request {Interlocked.Increment(ref requests)}");
 app.MapGet("/json", () => Results.Json(new { number = requests, collections = GC.CollectionCount(0) }));
+app.MapGet("/setting", (IConfiguration settings) => settings["Setting"] ?? "none");
 app.Run();

@@ -73,7 +73,10 @@ internal sealed class CgroupTree
 
     /// <summary>Moves the first task, which has no children yet; into the root of its cgroup namespace, if it gets one.</summary>
     /// <param name="pid">The task, as Firn sees it.</param>
-    public void PlaceRoot(int pid)
+    public void PlaceRoot(int pid) => Move(pid, PlacesOfRoot(), "cgroup.procs");
+
+    /// <summary>Where the first task goes, by the names of hierarchies; in those that are missing it stays with Firn.</summary>
+    public Dictionary<string, string> PlacesOfRoot()
     {
         Dictionary<string, string> paths = new(left);
         foreach (CgMemberEntry member in RootSet()?.Ctls ?? [])
@@ -81,7 +84,7 @@ internal sealed class CgroupTree
             paths[member.Name] = IsWithin(member) ? member.Path[..(int)member.CgnsPrefix] : member.Path;
         }
 
-        Move(pid, paths, "cgroup.procs");
+        return paths;
     }
 
     /// <summary>The root has its cgroup namespace: it goes on to its groups in there.</summary>

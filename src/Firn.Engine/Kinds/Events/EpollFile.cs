@@ -155,11 +155,34 @@ internal sealed class EpollFile : FileKind
                 && task.Descriptors.First(each => each.Id == entry.Id) == descriptor)
             {
                 PidFdFile.Place(context, task, number, batch);
-                batch.Call(
-                    Sysno.epoll_ctl, descriptor.Fd, Epoll.EPOLL_CTL_ADD, number.Fd,
-                    batch.Data(new EpollEvent { events = target.Events, data = target.Data }));
+                QueueAdd(task, descriptor, number, target, batch);
             }
         }
+    }
+
+    // Under the number that it was added with: where the task has the file under another one, for as long as it takes.
+    private static void QueueAdd(
+        RestoredTask task, FdinfoEntry epoll, FdinfoEntry number, EventpollTfdEntry target, RemoteBatch batch)
+    {
+        RemoteBuffer wanted = batch.Data(new EpollEvent { events = target.Events, data = target.Data });
+        if (number.Fd == target.Tfd)
+        {
+            batch.Call(Sysno.epoll_ctl, epoll.Fd, Epoll.EPOLL_CTL_ADD, number.Fd, wanted);
+            return;
+        }
+
+        FdinfoEntry? other = task.Descriptors.FirstOrDefault(each => each.Fd == target.Tfd);
+        Slot? aside = other is null ? null : batch.Call(Sysno.fcntl, target.Tfd, (int)FcntlCommand.F_DUPFD_CLOEXEC, 0);
+        batch.Call(Sysno.dup3, number.Fd, target.Tfd, (int)OpenFlags.O_CLOEXEC);
+        batch.Call(Sysno.epoll_ctl, epoll.Fd, Epoll.EPOLL_CTL_ADD, target.Tfd, wanted);
+        if (aside is null)
+        {
+            batch.Call(Sysno.close, target.Tfd);
+            return;
+        }
+
+        batch.Call(Sysno.dup3, aside, target.Tfd, (other!.Flags & 1) != 0 ? (int)OpenFlags.O_CLOEXEC : 0);
+        batch.Call(Sysno.close, aside);
     }
 
     /// <inheritdoc/>
@@ -207,8 +230,13 @@ internal sealed class EpollFile : FileKind
         }
 
         context.Log.LogWarning(
-            "epoll {Epoll}: no task holds both it and file {Target} as fd {Number}; it won't be woken by that", entry.Id, id, target.Tfd);
-        return false;
+            "epoll {Epoll}: no task holds both it and file {Target}, added as fd {Number}; it won't be woken by that",
+            entry.Id,
+            id,
+            target.Tfd);
+
+        // What stands in for a pidfd would wake it, and wrongly.
+        return context.Files.Entry(id).Type == FdTypes.Pidfd;
     }
 
     private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(
@@ -219,6 +247,17 @@ internal sealed class EpollFile : FileKind
             if (task.Descriptors.FirstOrDefault(descriptor => descriptor.Fd == target.Tfd && descriptor.Id == id) is { } found)
             {
                 return (task, found);
+            }
+        }
+
+        // To take a number away from a file for a moment, as it then must be, would give up the locks that its holder has on it.
+        foreach (RestoredTask task in Holders(context, entry))
+        {
+            bool mayHaveLocks = context.Images.Entries(ImageKind.FileLocks).Count > 0
+                && task.Descriptors.Any(descriptor => descriptor.Fd == target.Tfd);
+            if (!mayHaveLocks && task.Descriptors.FirstOrDefault(descriptor => descriptor.Id == id) is { } elsewhere)
+            {
+                return (task, elsewhere);
             }
         }
 

@@ -29,6 +29,8 @@ internal sealed class InotifyFile : FileKind
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)
     {
+        context.Files.State.Get<HandlePaths>().FindMany(
+            file.Owner.Pid, [.. file.Info.InotifyWatches.Select(watch => (watch.Device, watch.Inode, watch.Handle))]);
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
             if (PathOf(context, file, watch) is not { } path)

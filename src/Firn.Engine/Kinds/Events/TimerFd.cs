@@ -68,7 +68,8 @@ internal sealed class TimerFd : FileKind
         Itimerspec time = Remaining(message);
         if ((message.SettimeFlags & TimerFdConstants.TFD_TIMER_ABSTIME) != 0 && time.it_value.Nanoseconds != 0)
         {
-            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + Sys.ClockNanoseconds((int)message.Clockid));
+            long now = Sys.ClockNanoseconds((int)Readable((ClockId)message.Clockid));
+            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + now);
         }
 
         Sys.TimerFdSetTime(fd.Number, (int)message.SettimeFlags, in time).OrThrow($"timerfd_settime of file {entry.Id}");
@@ -79,6 +80,14 @@ internal sealed class TimerFd : FileKind
 
         FileOwner.Arm(context, message.Fown, fd, fd.ToString());
     }
+
+    // The clock of an alarm can be read only where there is hardware that wakes the machine; it shows the same time as the plain one.
+    private static ClockId Readable(ClockId clock) => clock switch
+    {
+        ClockId.CLOCK_REALTIME_ALARM => ClockId.CLOCK_REALTIME,
+        ClockId.CLOCK_BOOTTIME_ALARM => ClockId.CLOCK_BOOTTIME,
+        _ => clock,
+    };
 
     /// <summary>
     /// What to set. CRIU saves a periodic timer that has expired and wasn't read as (0, 0), which would stop it: the next expiration is

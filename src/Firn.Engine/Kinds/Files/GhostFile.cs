@@ -13,6 +13,7 @@ namespace Firn.Engine.Kinds.Files;
 internal static partial class GhostFile
 {
     private const int BlockSize = 512;
+    private const int LargestChunk = 16 << 20;
 
     /// <summary>Refuses what is too large, or of a type that can't be saved.</summary>
     public static void Examine(DumpContext context, OpenFile file)
@@ -77,9 +78,16 @@ internal static partial class GhostFile
             return;
         }
 
+        // To open it would break a lease.
+        if (FileLocks.HasLease(file) && (file.Flags & OpenFlags.O_ACCMODE) != OpenFlags.O_WRONLY)
+        {
+            context.Images.Add(ImageKind.GhostFile, id, entry, Read(file.Taken, 0, stat.st_size, file.Resource));
+            return;
+        }
+
         // Opened anew: with a position of its own, and for reading even where the task only writes.
         using Fd content = Sys.Open(file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NOATIME);
-        if (stat.st_blocks * BlockSize >= stat.st_size)
+        if (stat.st_blocks * BlockSize >= stat.st_size && stat.st_size <= LargestChunk)
         {
             context.Images.Add(ImageKind.GhostFile, id, entry, Read(content, 0, stat.st_size, file.Resource));
             return;
@@ -97,7 +105,8 @@ internal static partial class GhostFile
             }
 
             long start = data.OrThrow($"lseek({file.Resource}, {offset}, SEEK_DATA)").Int64;
-            offset = Sys.Lseek(content.Number, start, Seek.SEEK_HOLE).OrThrow($"lseek({file.Resource}, {start}, SEEK_HOLE)").Int64;
+            long end = Sys.Lseek(content.Number, start, Seek.SEEK_HOLE).OrThrow($"lseek({file.Resource}, {start}, SEEK_HOLE)").Int64;
+            offset = Math.Min(end, start + LargestChunk);
             byte[] bytes = Read(content, start, offset - start, file.Resource);
             context.Images.Add(ImageKind.GhostFile, id, new GhostChunkEntry { Len = (ulong)bytes.Length, Off = (ulong)start }, bytes);
         }

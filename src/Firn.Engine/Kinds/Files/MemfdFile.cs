@@ -1,3 +1,4 @@
+using Firn.Engine.Memory;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -7,7 +8,10 @@ using Firn.Tracing;
 namespace Firn.Engine.Kinds.Files;
 
 /// <summary>An open file over memory: memfd_create(2), and mappings of shared anonymous memory that are saved like it.</summary>
-/// <remarks>The memory itself, its name, size and seals are <see cref="MemfdInodes"/>' business. Kernel: mm/memfd.c.</remarks>
+/// <remarks>
+/// The memory itself, its name, size and seals are <see cref="MemfdInodes"/>' business. Kernel: mm/memfd.c. A file on a hugetlbfs that has
+/// no name any more is saved so too, since such files can't be written to.
+/// </remarks>
 internal sealed class MemfdFile : FileKind
 {
     private const string Prefix = "/memfd:";
@@ -22,7 +26,9 @@ internal sealed class MemfdFile : FileKind
     public override bool Recognizes(OpenFile file)
         => file.FileType == InodeMode.S_IFREG
         && file.Stat.st_nlink == 0
-        && (file.Link.StartsWith(Prefix, StringComparison.Ordinal) || string.Equals(file.Link, SharedAnonymous, StringComparison.Ordinal));
+        && (file.Link.StartsWith(Prefix, StringComparison.Ordinal)
+            || string.Equals(file.Link, SharedAnonymous, StringComparison.Ordinal)
+            || HugePages.Has(file.ProcPath, file.Stat));
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, OpenFile file)

@@ -28,7 +28,7 @@ internal sealed partial class RegularFile
 
         if (file.PosixQueue)
         {
-            return PosixQueues.OpenFile(file);
+            return PosixQueues.OpenFile(context, file);
         }
 
         return OpenVerified(context, file);
@@ -73,7 +73,10 @@ internal sealed partial class RegularFile
         }
         catch (LinuxException exception)
         {
-            throw new CheckpointException($"file {file.Name} (id {file.Id}) can't be opened: {exception.Message}", exception)
+            throw new CheckpointException(
+                $"file {file.Name} (id {file.Id}) can't be opened: {exception.Message}"
+                    + (exception.Errno == Errno.ENOENT ? "; it was removed since the dump: put it back" : string.Empty),
+                exception)
             {
                 Errno = exception.Errno,
             };
@@ -116,20 +119,33 @@ internal sealed partial class RegularFile
             throw Changed(file, $"is of another type now (mode {Octal(stat.st_mode)}, at the dump {Octal(file.Mode)})", string.Empty);
         }
 
-        if (context.Options.SkipFileCheck)
+        const string Remedy = "; put the file back, or allow it with --allow-changed-files";
+        if (!context.Options.SkipModeCheck && !context.Options.AllowChangedFiles && file.HasMode && stat.st_mode != file.Mode)
         {
-            return;
+            throw Changed(
+                file,
+                $"has mode {Octal(stat.st_mode)}, at the dump {Octal(file.Mode)}",
+                "; put the mode back, or allow it with --skip-file-rwx-check");
         }
 
-        const string Remedy = "; put the file back, or allow it with --skip-file-rwx-check";
-        if (file.HasMode && stat.st_mode != file.Mode)
+        if (context.Options.AllowChangedFiles)
         {
-            throw Changed(file, $"has mode {Octal(stat.st_mode)}, at the dump {Octal(file.Mode)}", Remedy);
+            return;
         }
 
         if (file.HasSize && (stat.st_mode & InodeMode.S_IFMT) == InodeMode.S_IFREG && (ulong)stat.st_size != file.Size)
         {
             throw Changed(file, $"has {stat.st_size} bytes, at the dump {file.Size}", Remedy);
+        }
+
+        // Who has a build id is known by it, however it was installed.
+        if (file.BuildId.Count == 0 && file.HasMtime && (long)stat.st_mtime != file.Mtime)
+        {
+            throw Changed(
+                file,
+                $"was modified since the dump ({DateTimeOffset.FromUnixTimeSeconds((long)stat.st_mtime):u}, then "
+                    + $"{DateTimeOffset.FromUnixTimeSeconds(file.Mtime):u}), and a task has mapped it",
+                Remedy);
         }
 
         if (file.BuildId.Count > 0)

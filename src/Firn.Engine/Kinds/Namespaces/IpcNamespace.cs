@@ -41,7 +41,6 @@ internal sealed class IpcNamespace : NamespaceKind
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
         using NamespaceVisit visit = own.Visit();
-        SystemVMemory.Examine(context, own);
         PosixQueues.Examine(context, own);
     }
 
@@ -60,7 +59,7 @@ internal sealed class IpcNamespace : NamespaceKind
     // ---- restore
 
     /// <inheritdoc/>
-    public override void BeforeRoot(RestoreContext context, RestoredNamespace own) => SystemVMemory.Resolve(context, own);
+    public override void BeforeRoot(RestoreContext context, RestoredNamespace own) => SystemVMemory.Resolve(context, own.Id);
 
     /// <inheritdoc/>
     public override void ByController(RestoreContext context, RestoredNamespace own)
@@ -84,10 +83,10 @@ internal sealed class IpcNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void Finish(RestoreContext context, RestoredNamespace own, Remote root)
     {
-        if (SystemVMemory.HasVanishing(context, own))
+        if (SystemVMemory.HasVanishing(context))
         {
             using NamespaceVisit visit = context.Visit(root, Flag);
-            SystemVMemory.Vanish(context, own);
+            SystemVMemory.Vanish(context);
         }
     }
 

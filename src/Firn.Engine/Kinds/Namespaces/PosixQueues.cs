@@ -30,30 +30,56 @@ internal static class PosixQueues
         && !Sys.FstatFs(file.Taken.Number, out StatFs stat).IsError
         && (long)stat.f_type == FileSystemMagic;
 
-    /// <summary>Refuses a descriptor of a queue that has no name any more.</summary>
+    /// <summary>Refuses a notification that a task of the tree waits for.</summary>
     public static void ExamineFile(DumpContext context, OpenFile file)
     {
-        if (file.Stat.st_nlink == 0)
+        using Fd queue = Sys.Open(file.ProcPath, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK);
+        if (context.FindTask(NotifiedPid(queue)) is not null)
         {
-            context.Problems.Add(
-                "mqueue-unlinked",
-                file.Owner.Pid,
-                file.Resource,
-                "it is a POSIX message queue that was unlinked, and so can't be opened again",
-                "let the program close it, or unlink it later");
+            AddNotified(context, file.Owner, file.Resource);
         }
     }
 
-    /// <summary>Saves a descriptor of a queue. The queue itself is saved with its namespace.</summary>
-    public static RegFileEntry DumpFile(DumpContext context, OpenFile file) => new()
+    /// <summary>
+    /// Saves a descriptor of a queue. The queue itself is saved with its namespace; with its first descriptor, if it has no name any more.
+    /// </summary>
+    public static RegFileEntry DumpFile(DumpContext context, OpenFile file)
     {
-        Id = file.Id,
-        Flags = (uint)file.Flags,
-        Pos = 0,
-        Fown = FileOwner.Dump(context, file),
-        Name = file.Link,
-        PosixQueue = true,
-    };
+        var entry = new RegFileEntry
+        {
+            Id = file.Id,
+            Flags = (uint)file.Flags,
+            Pos = 0,
+            Fown = FileOwner.Dump(context, file),
+            Name = file.Link,
+            PosixQueue = true,
+        };
+        if (file.Stat.st_nlink > 0)
+        {
+            return entry;
+        }
+
+        Dictionary<ulong, uint> known = context.Files.State.Get<Unlinked>().ByInode;
+        if (!known.TryGetValue(file.Stat.st_ino, out uint id))
+        {
+            known.Add(file.Stat.st_ino, id = file.Id);
+
+            // Opened anew: for reading and writing, and without waiting.
+            using Fd queue = Sys.Open(file.ProcPath, OpenFlags.O_RDWR | OpenFlags.O_NONBLOCK);
+            entry.UnlinkedQueue = Save(file.Owner, queue, NameOf(file), file.Stat);
+        }
+
+        entry.UnlinkedQueueId = id;
+        return entry;
+    }
+
+    // "/name (deleted)"
+    private static string NameOf(OpenFile file)
+    {
+        const string Deleted = " (deleted)";
+        string name = file.Link.TrimStart('/');
+        return name.EndsWith(Deleted, StringComparison.Ordinal) ? name[..^Deleted.Length] : name;
+    }
 
     /// <summary>Refuses what can't be taken and put back. The thread is in the ipc namespace.</summary>
     public static void Examine(DumpContext context, DumpedNamespace own)
@@ -62,20 +88,21 @@ internal static class PosixQueues
         {
             using (queue)
             {
-                Sys.MqGetAttributes(queue.Number, out MqAttr attributes).OrThrow($"mq_getattr({name})");
-                string resource = $"POSIX message queue /{name}";
                 if (NotifiedPid(queue) != 0)
                 {
-                    context.Problems.Add(
-                        "mqueue-notify",
-                        own.Member.Pid,
-                        resource,
-                        "a task waits to be notified of a message (mq_notify), and how can't be read",
-                        "let the program end the registration before the dump");
+                    AddNotified(context, own.Member, $"POSIX message queue /{name}");
                 }
             }
         }
     }
+
+    private static void AddNotified(DumpContext context, DumpedTask task, string resource)
+        => context.Problems.Add(
+            "mqueue-notify",
+            task.Pid,
+            resource,
+            "a task waits to be notified of a message (mq_notify), and how can't be read",
+            "let the program end the registration before the dump");
 
     /// <summary>Saves all queues. The thread is in the ipc namespace; the member makes the calls.</summary>
     public static void Dump(DumpContext context, DumpedNamespace own, IpcVarEntry entry)
@@ -84,25 +111,30 @@ internal static class PosixQueues
         {
             using (queue)
             {
-                Sys.MqGetAttributes(queue.Number, out MqAttr attributes).OrThrow($"mq_getattr({name})");
                 Sys.Fstat(queue.Number, out FileStat stat).OrThrow($"fstat({name})");
-                var saved = new PosixQueueEntry
-                {
-                    Name = name,
-                    Uid = stat.st_uid,
-                    Gid = stat.st_gid,
-                    Mode = stat.st_mode & PermissionBits,
-                    MaxMessages = attributes.mq_maxmsg,
-                    MessageSize = attributes.mq_msgsize,
-                };
-                if (attributes.mq_curmsgs > 0)
-                {
-                    Read(own.Member, queue, attributes, saved);
-                }
-
-                entry.PosixQueues.Add(saved);
+                entry.PosixQueues.Add(Save(own.Member, queue, name, stat));
             }
         }
+    }
+
+    private static PosixQueueEntry Save(DumpedTask task, Fd queue, string name, in FileStat stat)
+    {
+        Sys.MqGetAttributes(queue.Number, out MqAttr attributes).OrThrow($"mq_getattr({name})");
+        var saved = new PosixQueueEntry
+        {
+            Name = name,
+            Uid = stat.st_uid,
+            Gid = stat.st_gid,
+            Mode = stat.st_mode & PermissionBits,
+            MaxMessages = attributes.mq_maxmsg,
+            MessageSize = attributes.mq_msgsize,
+        };
+        if (attributes.mq_curmsgs > 0)
+        {
+            Read(task, queue, attributes, saved);
+        }
+
+        return saved;
     }
 
     // ---- restore
@@ -112,27 +144,65 @@ internal static class PosixQueues
     {
         foreach (PosixQueueEntry saved in entry.PosixQueues)
         {
-            var attributes = new MqAttr { mq_maxmsg = saved.MaxMessages, mq_msgsize = saved.MessageSize };
-            const OpenFlags Flags =
-                OpenFlags.O_CREAT | OpenFlags.O_EXCL | OpenFlags.O_RDWR | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC;
-            using var queue = new Fd(Sys.MqOpen(saved.Name, Flags, saved.Mode, attributes).OrThrow($"mq_open({saved.Name})").Int32);
-            foreach (PosixQueueMessage message in saved.Messages)
-            {
-                Sys.MqSend(queue.Number, message.Data.Span, message.Priority)
-                    .OrThrow($"mq_send({saved.Name}, {message.Data.Length} bytes)");
-            }
-
-            Sys.Fchown(queue.Number, saved.Uid, saved.Gid).OrThrow($"fchown({saved.Name})");
-            Sys.Fchmod(queue.Number, saved.Mode).OrThrow($"fchmod({saved.Name})");
+            Make(saved).Dispose();
         }
     }
 
-    /// <summary>Opens a queue that a task had open: it is there by now.</summary>
-    public static Fd OpenFile(RegFileEntry file)
+    private static Fd Make(PosixQueueEntry saved)
+    {
+        var attributes = new MqAttr { mq_maxmsg = saved.MaxMessages, mq_msgsize = saved.MessageSize };
+        const OpenFlags Flags = OpenFlags.O_CREAT | OpenFlags.O_EXCL | OpenFlags.O_RDWR | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC;
+        var queue = new Fd(Sys.MqOpen(saved.Name, Flags, saved.Mode, attributes).OrThrow($"mq_open({saved.Name})").Int32);
+        foreach (PosixQueueMessage message in saved.Messages)
+        {
+            Sys.MqSend(queue.Number, message.Data.Span, message.Priority)
+                .OrThrow($"mq_send({saved.Name}, {message.Data.Length} bytes)");
+        }
+
+        Sys.Fchown(queue.Number, saved.Uid, saved.Gid).OrThrow($"fchown({saved.Name})");
+        Sys.Fchmod(queue.Number, saved.Mode).OrThrow($"fchmod({saved.Name})");
+        return queue;
+    }
+
+    /// <summary>Opens a queue that a task had open: it is there by now; one without a name is made by its first descriptor.</summary>
+    public static Fd OpenFile(RestoreContext context, RegFileEntry file)
     {
         const OpenFlags Kept = OpenFlags.O_ACCMODE | OpenFlags.O_NONBLOCK;
-        return new Fd(
-            Sys.MqOpen(file.Name, ((OpenFlags)file.Flags & Kept) | OpenFlags.O_CLOEXEC, 0, default).OrThrow($"mq_open({file.Name})").Int32);
+        OpenFlags flags = ((OpenFlags)file.Flags & Kept) | OpenFlags.O_CLOEXEC;
+        if (!file.HasUnlinkedQueueId)
+        {
+            return new Fd(Sys.MqOpen(file.Name, flags, 0, default).OrThrow($"mq_open({file.Name})").Int32);
+        }
+
+        Dictionary<uint, Fd> made = context.Files.State.Get<Unlinked>().ById;
+        if (!made.TryGetValue(file.UnlinkedQueueId, out Fd? queue))
+        {
+            if (file.UnlinkedQueue is not { } saved)
+            {
+                throw new ImageFormatException(
+                    ImageKind.Files.FileName(0), -1, "message-queue", $"has file {file.Id} of a message queue that no file before it has");
+            }
+
+            queue = MakeUnlinked(saved);
+            made.Add(file.UnlinkedQueueId, queue);
+        }
+
+        return Sys.Open(NamespaceVisit.PathOf(queue.Number), flags);
+    }
+
+    // Under its own name, so that the link in /proc reads as before; under another one if a new queue has taken that.
+    private static Fd MakeUnlinked(PosixQueueEntry saved)
+    {
+        PosixQueueEntry named = saved;
+        if (!Sys.MqOpen(saved.Name, OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC, 0, default).IsError)
+        {
+            named = saved.Clone();
+            named.Name = $"{saved.Name}.firn-{Guid.NewGuid():N}";
+        }
+
+        Fd queue = Make(named);
+        Sys.MqUnlink(named.Name).OrThrow($"mq_unlink({named.Name})");
+        return queue;
     }
 
     private static void Read(DumpedTask member, Fd queue, in MqAttr attributes, PosixQueueEntry saved)
@@ -237,5 +307,20 @@ internal static class PosixQueues
         string text = Encoding.ASCII.GetString(buffer[..length]);
         int at = text.IndexOf(Key, StringComparison.Ordinal);
         return at < 0 ? 0 : int.Parse(text.AsSpan(at + Key.Length).Trim(), NumberStyles.None, CultureInfo.InvariantCulture);
+    }
+
+    private sealed class Unlinked : IDisposable
+    {
+        public Dictionary<ulong, uint> ByInode { get; } = [];
+
+        public Dictionary<uint, Fd> ById { get; } = [];
+
+        public void Dispose()
+        {
+            foreach (Fd fd in ById.Values)
+            {
+                fd.Dispose();
+            }
+        }
     }
 }

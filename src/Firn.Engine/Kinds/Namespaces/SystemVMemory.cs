@@ -9,7 +9,8 @@ namespace Firn.Engine.Kinds.Namespaces;
 /// <summary>Segments of shared memory of System V, with their content. sysvipc(7), shmctl(2).</summary>
 /// <remarks>
 /// All with the thread in the ipc namespace. The content is read and filled through the file behind an attached segment, which
-/// /proc/PID/map_files leads to. Who attaches a segment is a matter of mappings (<see cref="VmaStatus.SystemVSegment"/>).
+/// /proc/PID/map_files leads to. Who attaches a segment is a matter of mappings (<see cref="VmaStatus.SystemVSegment"/>). What a tree
+/// without a namespace of its own has attached is <see cref="AttachedSegments"/>' business.
 /// </remarks>
 internal static class SystemVMemory
 {
@@ -17,58 +18,47 @@ internal static class SystemVMemory
 
     // ---- dump
 
-    /// <summary>Refuses segments of huge pages.</summary>
-    public static void Examine(DumpContext context, DumpedNamespace own)
-    {
-        (uint Major, uint Minor) ordinary = SharedObjects.Device();
-        foreach ((int id, Shmid64Ds segment) in All())
-        {
-            using Attached attached = Attached.To(id, segment.shm_segsz, IpcFlags.SHM_RDONLY);
-            Sys.Fstat(attached.File.Number, out FileStat stat).OrThrow($"fstat(segment {id})");
-            if (SharedObjects.DeviceOf(stat) != ordinary)
-            {
-                context.Problems.Add(
-                    "hugetlb",
-                    own.Member.Pid,
-                    $"System V segment {id}",
-                    "it is made of huge pages (SHM_HUGETLB)",
-                    "use a segment of ordinary pages");
-            }
-        }
-    }
-
     /// <summary>Saves all segments.</summary>
     public static void Dump(DumpContext context, DumpedNamespace own)
     {
         foreach ((int id, Shmid64Ds segment) in All())
         {
-            context.Images.Add(
-                ImageKind.IpcnsShm,
-                own.Id,
-                new IpcShmEntry { Desc = IpcNamespace.Describe(segment.shm_perm, id), Size = segment.shm_segsz, InPagemaps = true });
             using Attached attached = Attached.To(id, segment.shm_segsz, IpcFlags.SHM_RDONLY);
-            SharedObjects.WriteContent(context, (uint)id, attached.File, (long)segment.shm_segsz);
+            Write(context, own.Id, Describe(segment, id), attached.File);
         }
     }
+
+    /// <summary>Saves a segment.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="namespaceId">The id of the ipc namespace, in the name of its image.</param>
+    /// <param name="entry">Its message.</param>
+    /// <param name="content">The file behind it.</param>
+    public static void Write(DumpContext context, uint namespaceId, IpcShmEntry entry, Fd content)
+    {
+        ulong pageSize = HugePages.SizeOf(content.Number);
+        if (pageSize != 0)
+        {
+            entry.HugetlbFlag = HugePages.SHM_HUGETLB | HugePages.SizeBits(pageSize);
+        }
+
+        context.Images.Add(ImageKind.IpcnsShm, namespaceId, entry);
+        SharedObjects.WriteContent(context, entry.Desc.Id, content, (long)Whole(entry.Size, pageSize), pageSize);
+    }
+
+    /// <summary>The message of a segment.</summary>
+    public static IpcShmEntry Describe(in Shmid64Ds segment, int id)
+        => new() { Desc = IpcNamespace.Describe(segment.shm_perm, id), Size = segment.shm_segsz, InPagemaps = true };
 
     // ---- restore
 
     /// <summary>Reads and verifies the segments, and opens the files with their content: before the thread goes anywhere.</summary>
-    public static void Resolve(RestoreContext context, RestoredNamespace own)
+    public static void Resolve(RestoreContext context, uint namespaceId)
     {
         Contents contents = context.Files.State.Get<Contents>();
         contents.Sources = new PageSources(context.Images.Directory);
-        foreach (ImageEntry image in context.Images.Entries(ImageKind.IpcnsShm, own.Id))
+        foreach (ImageEntry image in context.Images.Entries(ImageKind.IpcnsShm, namespaceId))
         {
             var entry = (IpcShmEntry)image.Message;
-            if (entry.HasHugetlbFlag && entry.HugetlbFlag != 0)
-            {
-                throw new CheckpointException($"System V segment {entry.Desc.Id} is made of huge pages, which firn can't restore yet")
-                {
-                    Phase = "prepare",
-                };
-            }
-
             List<SourceRun> pages = entry.InPagemaps ? contents.Sources.Resolve(ImageKind.PagemapShmem, entry.Desc.Id) : [];
             contents.ById.Add(entry.Desc.Id, (entry, pages, image.Payload));
         }
@@ -82,53 +72,101 @@ internal static class SystemVMemory
     /// <summary>Makes all segments.</summary>
     public static void Restore(RestoreContext context, RestoredNamespace own)
     {
-        Contents contents = context.Files.State.Get<Contents>();
-        foreach ((IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) in contents.ById.Values)
+        foreach (IpcShmEntry entry in Entries(context))
         {
-            IpcNamespace.ChooseNextId("shm", entry.Desc.Id);
-            int flags = (int)(IpcFlags.IPC_CREAT | IpcFlags.IPC_EXCL) | (int)(entry.Desc.Mode & PermissionBits);
-            int id;
-            using (BorrowedIdentity.Of(0, entry.Desc.Cuid, entry.Desc.Cgid))
-            {
-                id = IpcNamespace.Demand(Sys.ShmGet((int)entry.Desc.Key, entry.Size, flags), entry.Desc, "shared memory segment");
-            }
-
-            using (Attached attached = Attached.To(id, entry.Size, 0))
-            {
-                RestoredObjects.Fill(attached.File, pages, (long)entry.Size);
-                if (payload.Length > 0)
-                {
-                    Sys.Pwrite(attached.File.Number, payload.Span, 0).OrThrow($"pwrite(segment {id})");
-                }
-            }
-
-            var segment = new Shmid64Ds
-            {
-                shm_perm = new Ipc64Perm { uid = entry.Desc.Uid, gid = entry.Desc.Gid, mode = entry.Desc.Mode & PermissionBits },
-            };
-            Sys.ShmCtl(id, IpcCommand.IPC_SET, ref segment).OrThrow($"shmctl({id}, IPC_SET)");
+            IpcNamespace.Demand(Make(entry), entry.Desc, "shared memory segment");
+            Fill(context, entry.Desc.Id, false);
         }
     }
 
-    /// <summary>The size of a segment that a mapping is of.</summary>
-    /// <exception cref="ImageFormatException">The image set has no such segment, or the tree has no ipc namespace.</exception>
-    public static ulong SizeOf(RestoreContext context, uint id)
+    /// <summary>All segments of the image set.</summary>
+    public static List<IpcShmEntry> Entries(RestoreContext context)
+        => [.. context.Files.State.Get<Contents>().ById.Values.Select(known => known.Entry)];
+
+    /// <summary>Makes a segment, empty.</summary>
+    /// <returns>Its id: another than it had, if that is another segment's.</returns>
+    public static SysResult Make(IpcShmEntry entry)
+    {
+        IpcNamespace.ChooseNextId("shm", entry.Desc.Id);
+        int flags = (int)(IpcFlags.IPC_CREAT | IpcFlags.IPC_EXCL) | (int)(entry.Desc.Mode & PermissionBits);
+        ulong pageSize = PageSizeOf(entry);
+        flags |= pageSize == 0 ? 0 : (int)(HugePages.SHM_HUGETLB | HugePages.SizeBits(pageSize));
+        SysResult made;
+        using (BorrowedIdentity.Of(0, entry.Desc.Cuid, entry.Desc.Cgid))
+        {
+            made = Sys.ShmGet((int)entry.Desc.Key, entry.Size, flags);
+        }
+
+        if (made.Errno == Errno.ENOMEM && pageSize != 0)
+        {
+            throw HugePages.TooFew($"System V segment {entry.Desc.Id}", pageSize);
+        }
+
+        int id = made.OrThrow($"shmget(0x{entry.Desc.Key:x}, {entry.Size})").Int32;
+        var segment = new Shmid64Ds
+        {
+            shm_perm = new Ipc64Perm { uid = entry.Desc.Uid, gid = entry.Desc.Gid, mode = entry.Desc.Mode & PermissionBits },
+        };
+        Sys.ShmCtl(id, IpcCommand.IPC_SET, ref segment).OrThrow($"shmctl({id}, IPC_SET)");
+        return made;
+    }
+
+    /// <summary>Puts the content of a segment in place.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="id">The segment.</param>
+    /// <param name="isUsed">Whether it may have another content yet.</param>
+    public static void Fill(RestoreContext context, uint id, bool isUsed)
+    {
+        (IpcShmEntry entry, List<SourceRun> pages, ReadOnlyMemory<byte> payload) = context.Files.State.Get<Contents>().ById[id];
+        ulong pageSize = PageSizeOf(entry);
+        using Attached attached = Attached.To((int)id, entry.Size, 0);
+        if (isUsed)
+        {
+            const AllocateMode Empty = AllocateMode.FALLOC_FL_PUNCH_HOLE | AllocateMode.FALLOC_FL_KEEP_SIZE;
+            Sys.Fallocate(attached.File.Number, Empty, 0, (long)Whole(entry.Size, pageSize)).OrThrow($"fallocate(segment {id})");
+        }
+
+        if (pageSize != 0)
+        {
+            HugePages.Fill(attached.File, pages, pageSize, $"System V segment {id}");
+            return;
+        }
+
+        RestoredObjects.Fill(attached.File, pages, (long)entry.Size);
+        if (payload.Length > 0)
+        {
+            Sys.Pwrite(attached.File.Number, payload.Span, 0).OrThrow($"pwrite(segment {id})");
+        }
+    }
+
+    /// <summary>The size of a segment that a mapping is of, in whole pages, and the size of these.</summary>
+    /// <exception cref="ImageFormatException">The image set has no such segment.</exception>
+    public static (ulong Size, ulong PageSize) SizeOf(RestoreContext context, uint id)
         => context.Files.State.Get<Contents>().ById.TryGetValue(id, out (IpcShmEntry Entry, List<SourceRun>, ReadOnlyMemory<byte>) known)
-            ? (known.Entry.Size + 0xfff) & ~0xfffUL
+            ? (Whole(known.Entry.Size, PageSizeOf(known.Entry)), Math.Max(PageSizeOf(known.Entry), (ulong)Kernel.PageSize))
             : throw new ImageFormatException(
                 "ipcns-shm.img", -1, "ipc-segment", $"has no segment {id}, which a task has attached; the image set is not complete");
 
     /// <summary>Whether there are segments that go when the last task has detached them.</summary>
-    public static bool HasVanishing(RestoreContext context, RestoredNamespace own) => Vanishing(context).Any();
+    public static bool HasVanishing(RestoreContext context) => Vanishing(context).Any();
 
     /// <summary>Marks the segments that go when the last task has detached them: all have attached them by now.</summary>
-    public static void Vanish(RestoreContext context, RestoredNamespace own)
+    public static void Vanish(RestoreContext context)
     {
         var unused = default(Shmid64Ds);
         foreach (IpcShmEntry entry in Vanishing(context))
         {
             Sys.ShmCtl((int)entry.Desc.Id, IpcCommand.IPC_RMID, ref unused).OrThrow($"shmctl({entry.Desc.Id}, IPC_RMID)");
         }
+    }
+
+    private static ulong PageSizeOf(IpcShmEntry entry)
+        => entry.HasHugetlbFlag && entry.HugetlbFlag != 0 ? HugePages.SizeOf(entry.HugetlbFlag, "ipcns-shm.img") : 0;
+
+    private static ulong Whole(ulong size, ulong pageSize)
+    {
+        ulong page = Math.Max(pageSize, (ulong)Kernel.PageSize);
+        return (size + page - 1) & ~(page - 1);
     }
 
     private static IEnumerable<IpcShmEntry> Vanishing(RestoreContext context)
@@ -179,13 +217,24 @@ internal static class SystemVMemory
         {
             nint address = Sys.ShmAt(id, flags).OrThrow($"shmat({id})").Raw;
             ulong start = (ulong)address;
-            ulong end = start + ((size + 0xfff) & ~0xfffUL);
-            string path = $"{NamespaceVisit.OwnProc}self/map_files/{start:x}-{end:x}";
-            SysResult opened = Sys.OpenAt(
-                At.AT_FDCWD,
-                path,
-                (flags == 0 ? OpenFlags.O_RDWR : OpenFlags.O_RDONLY) | OpenFlags.O_CLOEXEC,
-                0);
+            SysResult opened = default;
+            string path = string.Empty;
+
+            // The size of its pages can't be asked for: a range that ends elsewhere is not there.
+            foreach (ulong pageSize in HugePages.PageSizes)
+            {
+                path = $"{NamespaceVisit.OwnProc}self/map_files/{start:x}-{start + Whole(size, pageSize):x}";
+                opened = Sys.OpenAt(
+                    At.AT_FDCWD,
+                    path,
+                    (flags == 0 ? OpenFlags.O_RDWR : OpenFlags.O_RDONLY) | OpenFlags.O_CLOEXEC,
+                    0);
+                if (opened.Errno != Errno.ENOENT)
+                {
+                    break;
+                }
+            }
+
             if (opened.IsError)
             {
                 Sys.ShmDt(address).OrThrow("shmdt");

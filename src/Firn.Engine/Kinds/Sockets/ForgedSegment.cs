@@ -104,15 +104,23 @@ internal readonly record struct ForgedSegment(
         BinaryPrimitives.WriteUInt16BigEndian(segment[18..], Urgent);
         Data.Span.CopyTo(segment[TcpHeaderSize..]);
 
-        // The pseudo header: addresses, length, protocol. Of the IPv4 header the kernel makes the checksum.
-        uint sum = Sum(Ends.Source) + Sum(Ends.Destination) + (uint)size + SocketLevel.IPPROTO_TCP + Sum(segment);
+        // Of the IPv4 header the kernel makes the checksum.
+        BinaryPrimitives.WriteUInt16BigEndian(
+            segment[16..], Checksum(Ends.Source, Ends.Destination, (uint)size, SocketLevel.IPPROTO_TCP, segment));
+        return packet;
+    }
+
+    /// <summary>The checksum of TCP and UDP: over addresses, length and protocol, too (RFC 1071, RFC 8200 section 8.1).</summary>
+    internal static ushort Checksum(
+        ReadOnlySpan<byte> source, ReadOnlySpan<byte> destination, uint size, byte protocol, ReadOnlySpan<byte> content)
+    {
+        uint sum = Sum(source) + Sum(destination) + size + protocol + Sum(content);
         while (sum > ushort.MaxValue)
         {
             sum = (sum & ushort.MaxValue) + (sum >> 16);
         }
 
-        BinaryPrimitives.WriteUInt16BigEndian(segment[16..], (ushort)~sum);
-        return packet;
+        return (ushort)~sum;
     }
 
     private static uint Sum(ReadOnlySpan<byte> bytes)

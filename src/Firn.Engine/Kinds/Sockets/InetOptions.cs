@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -8,6 +9,9 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>ip(7), ipv6(7), tcp(7). Options at rest are left out, as CRIU does.</remarks>
 internal static class InetOptions
 {
+    // Of ICMP one (struct icmp_filter), of ICMPv6 eight (struct icmp6_filter).
+    private const int IcmpFilterWords = 8;
+
     // ---- dump
 
     /// <summary>Reads the options of IP.</summary>
@@ -32,12 +36,45 @@ internal static class InetOptions
             entry.Pktinfo = true;
         }
 
-        if (Get(socket, SocketLevel.SOL_IP, IpOption.IP_TOS) is not 0 and int tos)
+        // Raw and ping sockets of IPv6 have nothing of IPv4.
+        if (!Sys.GetSocketOption(socket.Number, SocketLevel.SOL_IP, IpOption.IP_TOS, out int tos).IsError)
         {
-            entry.Tos = (uint)tos;
+            if (tos != 0)
+            {
+                entry.Tos = (uint)tos;
+            }
+
+            entry.Ttl = (uint)Get(socket, SocketLevel.SOL_IP, IpOption.IP_TTL);
         }
 
-        entry.Ttl = (uint)Get(socket, SocketLevel.SOL_IP, IpOption.IP_TTL);
+        return entry;
+    }
+
+    /// <summary>Reads the options of raw sockets.</summary>
+    /// <exception cref="LinuxException">One can't be read.</exception>
+    public static IpOptsRawEntry ReadRaw(Fd socket, SocketFamily family, int protocol)
+    {
+        bool isInet6 = family == SocketFamily.AF_INET6;
+        var entry = new IpOptsRawEntry
+        {
+            Hdrincl = isInet6
+                ? Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_HDRINCL) != 0
+                : Get(socket, SocketLevel.SOL_IP, IpOption.IP_HDRINCL) != 0,
+        };
+        if (!isInet6)
+        {
+            entry.Nodefrag = Get(socket, SocketLevel.SOL_IP, IpOption.IP_NODEFRAG) != 0;
+            entry.Checksum = Get(socket, SocketLevel.SOL_IP, IpOption.IP_CHECKSUM) != 0;
+        }
+
+        if (FilterLevel(protocol) is int level)
+        {
+            Span<uint> filter = stackalloc uint[IcmpFilterWords];
+            Sys.GetSocketOption(socket.Number, level, RawOption.ICMP_FILTER, MemoryMarshal.AsBytes(filter), out int length)
+                .OrThrow($"getsockopt({socket}, ICMP_FILTER)");
+            entry.IcmpvFilter.Add(filter[..(length / sizeof(uint))].ToArray());
+        }
+
         return entry;
     }
 
@@ -83,11 +120,20 @@ internal static class InetOptions
                 isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
                 isInet6 ? Ipv6Option.IPV6_RECVPKTINFO : IpOption.IP_PKTINFO,
                 ip.Pktinfo ? 1 : 0);
-            Set(socket, SocketLevel.SOL_IP, IpOption.IP_TOS, (int)ip.Tos);
+            if (ip.HasTos || !isInet6)
+            {
+                Set(socket, SocketLevel.SOL_IP, IpOption.IP_TOS, (int)ip.Tos);
+            }
+
             if (ip.HasTtl)
             {
                 Set(socket, SocketLevel.SOL_IP, IpOption.IP_TTL, (int)ip.Ttl);
             }
+        }
+
+        if (message.IpOpts?.Raw is { } raw)
+        {
+            WriteRaw(socket, message, raw, isInet6);
         }
 
         if (message.Proto != SocketLevel.IPPROTO_TCP)
@@ -121,6 +167,34 @@ internal static class InetOptions
             Sys.SetSocketOption(socket.Number, level, option, value).OrThrow($"setsockopt({socket}, {level}, {option}, {value})");
         }
     }
+
+    private static void WriteRaw(Fd socket, InetSkEntry message, IpOptsRawEntry raw, bool isInet6)
+    {
+        Set(
+            socket,
+            isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
+            isInet6 ? Ipv6Option.IPV6_HDRINCL : IpOption.IP_HDRINCL,
+            raw.Hdrincl ? 1 : 0);
+        if (!isInet6)
+        {
+            Set(socket, SocketLevel.SOL_IP, IpOption.IP_NODEFRAG, raw.Nodefrag ? 1 : 0);
+            Set(socket, SocketLevel.SOL_IP, IpOption.IP_CHECKSUM, raw.Checksum ? 1 : 0);
+        }
+
+        if (raw.IcmpvFilter.Count is > 0 and <= IcmpFilterWords && FilterLevel((int)message.Proto) is int level)
+        {
+            Sys.SetSocketOption(
+                socket.Number, level, RawOption.ICMP_FILTER, MemoryMarshal.AsBytes<uint>(raw.IcmpvFilter.ToArray()))
+                .OrThrow($"setsockopt({socket}, ICMP_FILTER)");
+        }
+    }
+
+    private static int? FilterLevel(int protocol) => protocol switch
+    {
+        SocketLevel.IPPROTO_ICMP => SocketLevel.IPPROTO_RAW,
+        SocketLevel.IPPROTO_ICMPV6 => SocketLevel.IPPROTO_ICMPV6,
+        _ => null,
+    };
 
     private static void SetTcp(Fd socket, int option, bool isHere, uint here, bool isThere, uint there)
     {

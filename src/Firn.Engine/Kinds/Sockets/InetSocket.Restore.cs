@@ -53,7 +53,11 @@ internal sealed partial class InetSocket
 
         SocketOptions.Write(socket, message.Opts);
         InetOptions.Write(socket, message);
-        if (isConnection)
+        MoreOptions.Write(socket, message);
+        // In repair mode a socket may bind where another listens, as one may be that was accepted there.
+        bool bindsAnyway = message.Proto == SocketLevel.IPPROTO_TCP && message.SrcPort != 0
+            && (TcpState)message.State != TcpState.TCP_LISTEN;
+        if (isConnection || bindsAnyway)
         {
             TcpRepair.On(socket);
         }
@@ -66,7 +70,15 @@ internal sealed partial class InetSocket
         }
         else
         {
+            if (bindsAnyway)
+            {
+                TcpRepair.Off(socket, probes: false);
+                InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, 1);
+            }
+
             Join(socket, message, scope);
+            GroupMemberships.Write(socket, message);
+            DatagramQueue.Restore(context, message, socket);
         }
 
         FileOwner.RestoreFlags(socket, message.Flags);
@@ -76,6 +88,7 @@ internal sealed partial class InetSocket
     /// <inheritdoc/>
     public override void Link(RestoreContext context, FileEntry entry, Fd fd)
     {
+        MoreOptions.WriteLast(fd, entry.Isk);
         if (RestoredConnections.IsConnection(context, entry.Isk) && !context.Options.TcpClose)
         {
             context.Files.State.Get<RestoredConnections>().Moved(entry.Id, fd);

@@ -8,12 +8,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Sockets;
 
-/// <summary>Sockets of TCP, UDP and UDP-Lite; IPv4 and IPv6. Connections of TCP are in <see cref="TcpConnections"/>.</summary>
+/// <summary>
+/// Sockets of TCP, UDP and UDP-Lite, raw and ping sockets; IPv4 and IPv6. Connections of TCP are in <see cref="TcpConnections"/>.
+/// </summary>
 /// <remarks>
 /// <para>Kernel: net/ipv4/, net/ipv6/; tcp(7), udp(7), ip(7), ipv6(7).</para>
 /// <para>
-/// All is asked of the socket itself: sock_diag knows no socket that is neither bound nor connected. Datagrams that wait in the queue are
-/// lost with a warning, as with CRIU, and as UDP may.
+/// All is asked of the socket itself: sock_diag knows no socket that is neither bound nor connected. Packets that wait in raw and ping
+/// sockets are lost with a warning, as with CRIU: only the first could be looked at.
 /// </para>
 /// </remarks>
 internal sealed partial class InetSocket : FileKind
@@ -55,6 +57,9 @@ internal sealed partial class InetSocket : FileKind
             case SocketType.SOCK_DGRAM when protocol is SocketLevel.IPPROTO_UDP or SocketLevel.IPPROTO_UDPLITE:
                 ExamineUdp(context, file, protocol);
                 break;
+            case SocketType.SOCK_DGRAM when protocol is SocketLevel.IPPROTO_ICMP or SocketLevel.IPPROTO_ICMPV6:
+            case SocketType.SOCK_RAW:
+                break;
             case SocketType type:
                 Refuse(
                     context,
@@ -76,6 +81,7 @@ internal sealed partial class InetSocket : FileKind
         (TcpState state, _, uint backlog) = protocol == SocketLevel.IPPROTO_TCP ? TcpInfo(socket) : default;
         InetAddress source = InetAddress.OfSocket(socket, family);
         InetAddress peer = InetAddress.OfPeer(socket, family);
+        bool isConnection = protocol == SocketLevel.IPPROTO_TCP && state != TcpState.TCP_LISTEN && peer.Port != 0;
         TcpConnections connections = context.Files.State.Get<TcpConnections>();
         if (connections.Contains(file))
         {
@@ -84,7 +90,14 @@ internal sealed partial class InetSocket : FileKind
         else if (protocol != SocketLevel.IPPROTO_TCP)
         {
             state = peer.Port != 0 ? TcpState.TCP_ESTABLISHED : TcpState.TCP_CLOSE;
-            WarnOfQueue(context, file);
+            if (protocol is SocketLevel.IPPROTO_UDP or SocketLevel.IPPROTO_UDPLITE)
+            {
+                DatagramQueue.Dump(context, file, family);
+            }
+            else
+            {
+                WarnOfQueue(context, file);
+            }
         }
         else if (state != TcpState.TCP_LISTEN)
         {
@@ -110,6 +123,7 @@ internal sealed partial class InetSocket : FileKind
             NsId = file.Owner.Ids.NetNsId,
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
+        entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
         entry.Isk.SrcAddr.Add(source.Words());
         entry.Isk.DstAddr.Add(peer.Words());
         if (family == SocketFamily.AF_INET6)
@@ -120,6 +134,17 @@ internal sealed partial class InetSocket : FileKind
         if ((source.ScopeId | peer.ScopeId) is not 0 and uint scope && InterfaceNames.NameOf(socket, scope) is { } name)
         {
             entry.Isk.Ifname = name;
+        }
+
+        if ((SocketType)entry.Isk.Type == SocketType.SOCK_RAW)
+        {
+            entry.Isk.IpOpts.Raw = InetOptions.ReadRaw(socket, family, protocol);
+        }
+
+        context.Files.State.Get<MoreOptions>().Read(socket, entry.Isk, isConnection);
+        if (protocol != SocketLevel.IPPROTO_TCP)
+        {
+            context.Files.State.Get<GroupMemberships>().Read(socket, entry.Isk);
         }
 
         if (protocol != SocketLevel.IPPROTO_TCP && ShutdownOf(socket) is not SkShutdown.None and SkShutdown shutdown)
@@ -135,10 +160,12 @@ internal sealed partial class InetSocket : FileKind
         InetAddress source = InetAddress.OfSocket(file.Taken, family);
         if (state == TcpState.TCP_LISTEN)
         {
-            if (pending > 0 && !context.Options.SkipInFlight)
+            if (pending > 0 && !context.Options.SkipInFlight
+                && !context.Files.State.Get<WaitingConnections>().Examine(context, file, source.Port, (int)pending))
             {
                 Refuse(
-                    context, file, "tcp-accept-queue", $"TCP listener at {source}", $"{pending} connections wait to be accepted",
+                    context, file, "tcp-accept-queue", $"TCP listener at {source}",
+                    $"{pending} connections wait to be accepted, of clients outside of the tree or with data that can't be read",
                     "let the program accept them before the dump, keep clients away, or leave them out with --skip-in-flight");
             }
 
@@ -216,7 +243,7 @@ internal sealed partial class InetSocket : FileKind
         if (!Sys.Ioctl(file.Taken.Number, FIONREAD, ref waiting).IsError && (waiting > 0 || Poll(file.Taken).HasFlag(PollEvents.POLLIN)))
         {
             context.Log.LogWarning(
-                "pid {Pid} fd {Fd}: datagrams wait in the queue of a UDP socket and are lost", file.Owner.Pid, file.Number);
+                "pid {Pid} fd {Fd}: packets wait in the queue of a raw or ping socket and are lost", file.Owner.Pid, file.Number);
         }
     }
 

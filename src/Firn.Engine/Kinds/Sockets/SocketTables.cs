@@ -13,6 +13,7 @@ internal sealed class SocketTables
     private readonly List<UnixSocketInfo> waiting = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, PacketSocketInfo>? packet;
+    private InetSockets? inet;
     private HashSet<ulong>? netlinkLists;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
@@ -29,6 +30,21 @@ internal sealed class SocketTables
             }
 
             return unix;
+        }
+    }
+
+    /// <summary>All sockets of TCP and UDP.</summary>
+    public InetSockets Inet
+    {
+        get
+        {
+            if (inet is null)
+            {
+                using var diag = SockDiag.Open();
+                inet = diag.ReadInet();
+            }
+
+            return inet;
         }
     }
 

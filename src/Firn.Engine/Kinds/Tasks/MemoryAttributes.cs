@@ -13,9 +13,9 @@ namespace Firn.Engine.Kinds.Tasks;
 /// memory that is written and executed.
 /// </summary>
 /// <remarks>
-/// prctl(2), PR_SET_DUMPABLE, PR_SET_THP_DISABLE, PR_SET_MEMORY_MERGE and PR_SET_MDWE; core(5). A change of credentials takes dumpability
-/// away from the address space that all threads share, so each thread sets it again after its own, and this kind comes after
-/// <see cref="Credentials"/>.
+/// prctl(2), PR_SET_DUMPABLE, PR_SET_THP_DISABLE, PR_SET_MDWE, and PR_SET_MEMORY_MERGE, which <see cref="Memory.MemoryFinisher"/> sets;
+/// core(5). A change of credentials takes dumpability away from the address space that all threads share, so each thread sets it again
+/// after its own, and this kind comes after <see cref="Credentials"/>.
 /// </remarks>
 internal sealed class MemoryAttributes : TaskKind
 {
@@ -67,18 +67,6 @@ internal sealed class MemoryAttributes : TaskKind
         if (task.Mm is { ThpDisabled: true } mm)
         {
             batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_THP_DISABLE, 1, mm.ThpDisableFlags, 0, 0);
-        }
-
-        if (task.Mm is { MemoryMerge: true })
-        {
-            Slot merge = batch.Try(Sysno.prctl, (int)PrctlOption.PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
-            batch.Then(() =>
-            {
-                if (merge.Result.IsError)
-                {
-                    context.Log.LogWarning("pid {Pid}: PR_SET_MEMORY_MERGE was refused: {Errno}", task.Pid, merge.Result.Errno);
-                }
-            });
         }
 
         RestoreFilter(context, task);

@@ -4,6 +4,7 @@ using Firn.Images;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 using Firn.Tracing;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Tasks;
 
@@ -32,7 +33,9 @@ internal sealed class PosixTimers : TaskKind
         // A thread that is gone gets no signal any more, and timer_create takes no such thread.
         if (!task.IsZombie
             && TaskTimers.Read(task.Pid).Find(
-                timer => timer.ToThread && !task.Threads.Exists(thread => thread.Tid == timer.Target)) is { } lost)
+                timer => timer.ToThread
+                    && timer.Target != task.ProcessId
+                    && !task.Threads.Exists(thread => thread.Tid == timer.Target)) is { } lost)
         {
             context.Problems.Add(
                 "timer-of-dead-thread",
@@ -61,17 +64,29 @@ internal sealed class PosixTimers : TaskKind
     // ---- restore
 
     /// <inheritdoc/>
-    /// <remarks>Once the threads exist, since a timer may signal one.</remarks>
+    /// <remarks>
+    /// Once the threads exist, since a timer may signal one. One that measures the CPU time of the thread that made it is made by the
+    /// thread that it signals: that is what profilers do, and the kernel shows no other.
+    /// </remarks>
     public override void RestoreThread(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (!thread.IsLeader() || thread.Core.Tc.Timers is not { Posix.Count: > 0 } timers)
+        List<PosixTimerEntry> timers = [.. (thread.Task.Core.Tc.Timers?.Posix ?? []).Where(timer => MakerOf(thread.Task, timer) == thread)];
+        if (timers.Count == 0)
         {
             return;
         }
 
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
-        foreach (PosixTimerEntry timer in timers.Posix)
+        foreach (PosixTimerEntry timer in timers)
         {
+            if (IsOfMaker(timer) && !timer.HasNotifyThreadId && thread.Task.Threads.Count > 1)
+            {
+                context.Log.LogWarning(
+                    "pid {Pid}: timer {Id} measures the CPU time of a thread that the kernel doesn't name: it is the first now",
+                    thread.Task.Pid,
+                    timer.ItId);
+            }
+
             batch.MakeRoom(1, SigeventSize + sizeof(int), "POSIX timers");
             RemoteBuffer sigevent = batch.Allocate(SigeventSize);
             Span<byte> bytes = sigevent.Bytes;
@@ -82,19 +97,19 @@ internal sealed class PosixTimers : TaskKind
             RemoteBuffer id = batch.Data(timer.ItId);
             batch.Call(Sysno.timer_create, (int)timer.ClockId, sigevent, id);
         }
-
-        batch.Call(Sysno.prctl, (int)PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
     }
 
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        if (!thread.IsLeader())
+        if (!thread.IsLeader() || thread.Core.Tc.Timers is not { Posix.Count: > 0 } timers)
         {
             return;
         }
 
-        foreach (PosixTimerEntry timer in thread.Core.Tc.Timers?.Posix ?? [])
+        // Of the process, and all threads have made theirs.
+        batch.Call(Sysno.prctl, (int)PrctlOption.PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
+        foreach (PosixTimerEntry timer in timers.Posix)
         {
             if ((timer.Vsec | timer.Vnsec) != 0)
             {
@@ -131,7 +146,9 @@ internal sealed class PosixTimers : TaskKind
         };
         if (timer.ToThread)
         {
-            message.NotifyThreadId = task.Threads.Find(thread => thread.Tid == timer.Target)?.InnerTid ?? timer.Target;
+            message.NotifyThreadId = timer.Target == task.ProcessId
+                ? task.InnerPid
+                : task.Threads.Find(thread => thread.Tid == timer.Target)?.InnerTid ?? timer.Target;
         }
 
         return message;
@@ -147,6 +164,19 @@ internal sealed class PosixTimers : TaskKind
             BinaryPrimitives.ReadInt32LittleEndian(siginfo.AsSpan(8)) == TimerCode
             && BinaryPrimitives.ReadInt32LittleEndian(siginfo.AsSpan(16)) == timer.Id);
     }
+
+    // The clock of the calling thread: no id in it, and of a thread (include/linux/posix-timers.h, MAKE_THREAD_CPUCLOCK).
+    private static bool IsOfMaker(PosixTimerEntry timer)
+    {
+        const int PerThread = 4;
+        int clock = (int)timer.ClockId;
+        return clock < 0 && (clock & PerThread) != 0 && ~(clock >> 3) == 0;
+    }
+
+    private static RestoredThread MakerOf(RestoredTask task, PosixTimerEntry timer)
+        => IsOfMaker(timer) && timer.HasNotifyThreadId
+            ? task.Threads.Find(thread => thread.Tid == timer.NotifyThreadId) ?? task.Leader
+            : task.Leader;
 
     private static int Notify(TaskTimer timer) => timer.Notification switch
     {

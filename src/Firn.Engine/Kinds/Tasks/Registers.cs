@@ -1,5 +1,7 @@
+using System.Runtime.InteropServices;
 using Firn.Engine.Tree;
 using Firn.Images;
+using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
@@ -31,6 +33,19 @@ internal sealed class Registers : TaskKind
         foreach (DumpedThread thread in task.Threads.Where(_ => !task.IsZombie))
         {
             RegisterState found = thread.Tracee!.Found!;
+            SyscallUserDispatch dispatch = default;
+            SysResult asked = Sys.Ptrace(
+                PtraceRequest.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, thread.Tid, Marshal.SizeOf<SyscallUserDispatch>(), ref dispatch);
+            if (!asked.IsError && dispatch.mode != 0)
+            {
+                context.Problems.Add(
+                    "syscall-user-dispatch",
+                    task.Pid,
+                    $"thread {thread.Tid}",
+                    "its system calls are handed to a handler of its own (PR_SET_SYSCALL_USER_DISPATCH), which would get those of the dump",
+                    "run it without");
+            }
+
             ulong segment = found.Registers.cs;
             if (segment != UserCodeSegment)
             {

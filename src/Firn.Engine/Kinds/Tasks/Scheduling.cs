@@ -27,12 +27,17 @@ internal sealed class Scheduling : TaskKind
 
     private enum Policy : uint
     {
+        OTHER = 0,
         FIFO = 1,
         RR = 2,
+        BATCH = 3,
         DEADLINE = 6,
     }
 
     private static ulong[] OnlineCpus { get; } = ReadOnline();
+
+    // Nanoseconds; a thread that has another has asked for it (sched_setattr(2), kernel/sched/syscalls.c, __setparam_fair()).
+    private static ulong UsualSlice { get; } = Sys.SchedGetAttr(0, out SchedAttr own).IsError ? 0 : own.sched_runtime;
 
     // ---- dump
 
@@ -59,12 +64,14 @@ internal sealed class Scheduling : TaskKind
             }
 
             bool isClamped = found.sched_util_max != 0 && (found.sched_util_min, found.sched_util_max) != (0, UtilizationScale);
-            if (found.sched_policy == (uint)Policy.DEADLINE || isClamped)
+            bool isSliced = found.sched_policy is (uint)Policy.OTHER or (uint)Policy.BATCH
+                && UsualSlice != 0 && found.sched_runtime is not 0 && found.sched_runtime != UsualSlice;
+            if (found.sched_policy == (uint)Policy.DEADLINE || isClamped || isSliced)
             {
                 core.SchedAttributes = new SchedAttributesEntry
                 {
                     Flags = (found.sched_flags & ~UtilizationFlags) | (isClamped ? UtilizationFlags : 0),
-                    Runtime = found.sched_runtime,
+                    Runtime = found.sched_policy == (uint)Policy.DEADLINE || isSliced ? found.sched_runtime : 0,
                     Deadline = found.sched_deadline,
                     Period = found.sched_period,
                     UtilMin = found.sched_util_min,
@@ -217,7 +224,10 @@ internal sealed class Scheduling : TaskKind
             if (slot.Result.IsError)
             {
                 context.Log.LogWarning(
-                    "thread {Tid}: its {What} was refused: {Errno}; it may take CAP_SYS_NICE", thread.Tid, what, slot.Result.Errno);
+                    "thread {Tid}: its {What} was refused: {Errno}; it may take CAP_SYS_NICE, or a CPU that is not there",
+                    thread.Tid,
+                    what,
+                    slot.Result.Errno);
             }
         });
 }

@@ -13,6 +13,11 @@ internal sealed partial class MountTree
 
     private void QueueStep(RemoteBatch batch, MountStep step)
     {
+        if (IsOfHost(step))
+        {
+            return;
+        }
+
         int more = step is OpenTerminals { Indexes.Max: int index } ? 2 * index : 0;
         if (!batch.HasRoom(MostCallsOfStep + more, MostBytesOfStep + (16 * more)))
         {
@@ -98,7 +103,7 @@ internal sealed partial class MountTree
 
     private string PathOf(CopyTree copy)
         => plan.Sources.OfType<MakeFileSystem>().FirstOrDefault(make => make.Handle == copy.From) is { Type: "cgroup" or "cgroup2" } made
-            ? cgroups.Find(made.Options, copy.Path)
+            ? cgroups!.Find(made.Options, copy.Path)
             : copy.Path;
 
     private void QueueFileSystem(RemoteBatch batch, MakeFileSystem make)
