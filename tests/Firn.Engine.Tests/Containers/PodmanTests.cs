@@ -158,6 +158,52 @@ public sealed class PodmanTests
         podman.LogOf("moved").MustGoOn();
     }
 
+    [Theory]
+    [InlineData]
+    [InlineData("--cgroupns", "private")]
+    public void With_ids_of_its_own_it_has_them_and_all_its_mounts_again(params string[] options)
+    {
+        const string Look = "busybox cut -d ' ' -f 4-6 /proc/1/mountinfo | busybox sort; cat /proc/1/uid_map /proc/1/gid_map /dev/shm/file";
+        using var podman = new PodmanStore();
+        CountedLog log = podman.Start(
+            Name, "echo shared > /dev/shm/file; " + Counting, ["--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536", .. options]);
+        log.MustGoOn();
+        string before = podman.Exec(Name, "sh", "-c", Look);
+        Assert.Contains(" 200000 ", before, StringComparison.Ordinal);
+        Assert.EndsWith("shared\n", before, StringComparison.Ordinal);
+        for (int round = 1; round <= 3; round++)
+        {
+            podman.Checkpoint(Name);
+            podman.Restore(Name);
+            log.MustGoOn();
+            Assert.Equal(before, podman.Exec(Name, "sh", "-c", Look));
+        }
+    }
+
+    [Fact]
+    public void A_terminal_and_its_limits_are_there_again()
+    {
+        const string Look = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes /scratch/file; busybox id -u; "
+            + "busybox grep -E 'Cap|Seccomp:|NoNew' /proc/1/status; busybox readlink /proc/1/fd/0";
+        using var podman = new PodmanStore();
+        podman.Run(
+            Name,
+            "echo here > /scratch/file; " + Counting,
+            "--tty", "--network", "none", "--memory", "20m", "--pids-limit", "50", "--read-only", "--tmpfs", "/scratch:size=1m",
+            "--user", "1000:1000", "--cap-drop", "all");
+        var log = new CountedLog(
+            () => podman.Must("logs", Name).Output.Replace("\r", string.Empty, StringComparison.Ordinal));
+        log.MustGoOn();
+        string before = podman.Exec(Name, "sh", "-c", Look);
+        for (int round = 1; round <= 3; round++)
+        {
+            podman.Checkpoint(Name);
+            podman.Restore(Name);
+            log.MustGoOn();
+            Assert.Equal(before, podman.Exec(Name, "sh", "-c", Look));
+        }
+    }
+
     [Fact]
     public void File_locks_are_held_again_where_that_is_asked_for()
     {

@@ -80,7 +80,13 @@ internal sealed class RestoredConnections : IDisposable
     public void Make(RestoreContext context, InetSkEntry message, Fd socket, uint scope)
     {
         ImageEntry image = Stream(context, message);
-        var connection = new RestoredConnection(message, (TcpStreamEntry)image.Message, image.Payload, socket, scope);
+        var connection = new RestoredConnection(
+            message,
+            (TcpStreamEntry)image.Message,
+            image.Payload,
+            socket,
+            scope,
+            context.Files.State.Get<WaitingConnections>().PlaceOf(context, message));
         if (connections.Count == 0)
         {
             context.BeforeThaw.Add(() => LetGo(context));
@@ -133,6 +139,7 @@ internal sealed class RestoredConnections : IDisposable
         List<ConnectionEnds> all = [.. context.Files.Entries.Values
             .Where(entry => entry.Type == FdTypes.Inetsk && IsConnection(context, entry.Isk))
             .Where(entry => (TcpState)entry.Isk.State != TcpState.TCP_CLOSE)
+            .Where(entry => context.Files.State.Get<WaitingConnections>().PlaceOf(context, entry.Isk) == 0)
             .Select(entry => RestoredConnection.EndsOf(entry.Isk))];
         HashSet<string> keys = [.. all.Select(TcpConnections.Key)];
         return all.FindAll(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored)));
@@ -154,7 +161,7 @@ internal sealed class RestoredConnections : IDisposable
             connection.LeaveRepair();
         }
 
-        foreach (RestoredConnection connection in connections.Values)
+        foreach (RestoredConnection connection in connections.Values.OrderBy(connection => connection.Place))
         {
             connection.Finish(connection.NeedsForging ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
         }
@@ -167,17 +174,22 @@ internal sealed class RestoredConnections : IDisposable
 /// <param name="queues">What is in them.</param>
 /// <param name="socket">Its descriptor.</param>
 /// <param name="scope">The interface of link-local addresses.</param>
+/// <param name="place">Its place among those that wait to be accepted (<see cref="WaitingConnections"/>); 0 if it doesn't.</param>
 internal sealed class RestoredConnection(
-    InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope)
+    InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope, int place)
 {
     // What a connection that is over had at its other end doesn't matter any more: tried when that one exists again.
     private const int MostPorts = 20;
 
-    private readonly TcpState state = (TcpState)message.State;
+    // One that waits to be accepted asks anew.
+    private readonly TcpState state = place > 0 ? TcpState.TCP_SYN_SENT : (TcpState)message.State;
     private ushort peerPort = (ushort)message.DstPort;
 
     /// <summary>Its file.</summary>
     public uint Id => message.Id;
+
+    /// <inheritdoc cref="RestoredConnection" path="/param[@name='place']"/>
+    public int Place => place;
 
     /// <summary>Its descriptor.</summary>
     public Fd Socket { get; set; } = socket;
@@ -281,6 +293,10 @@ internal sealed class RestoredConnection(
             FileOwner.RestoreFlags(Socket, message.Flags | (uint)OpenFlags.O_NONBLOCK);
             ConnectTo("connect again");
             FileOwner.RestoreFlags(Socket, message.Flags);
+            if (place > 0)
+            {
+                TcpRepair.Send(Socket, queues.Span[(int)stream.InqLen..]);
+            }
         }
         else if (!IsOver)
         {

@@ -110,6 +110,7 @@ internal sealed class TcpConnections
     {
         List<ConnectionEnds> outside = [.. connections
             .Where(connection => connection.Other is null && connection.State != TcpState.TCP_CLOSE)
+            .Where(connection => !context.Files.State.Get<WaitingConnections>().Contains(connection.File))
             .Select(connection => connection.Ends)];
         if (outside.Count > 0 && context.Options.NetworkLock != NetworkLock.Skip)
         {

@@ -10,13 +10,12 @@ internal sealed class CgroupRoots
     private readonly List<(string[] Controllers, string Before, string Now)> moved = [];
 
     /// <summary>Compares where the root task was with where it is.</summary>
-    /// <param name="context">The restore; the root sits in its groups.</param>
-    /// <param name="root">The root's pid as Firn sees it.</param>
-    public CgroupRoots(RestoreContext context, int root)
+    /// <param name="context">The restore.</param>
+    /// <param name="now">Where the root sits now, or is about to.</param>
+    public CgroupRoots(RestoreContext context, List<CgroupMembership> now)
     {
         CoreEntry core = context.Tasks[0].Core;
         uint set = core.ThreadCore is { HasCgSet: true } thread ? thread.CgSet : core.Tc.CgSet;
-        List<CgroupMembership> now = CgroupMembership.Read(root);
         IEnumerable<CgMemberEntry> before = context.Images.All<CgroupEntry>(ImageKind.Cgroup).SelectMany(entry => entry.Sets)
             .Where(one => one.Id == set).SelectMany(one => one.Ctls);
         foreach (CgMemberEntry member in before)

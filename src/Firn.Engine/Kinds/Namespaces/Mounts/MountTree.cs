@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Linux.Cgroups;
 using Firn.Linux.Procfs;
 using Firn.Tracing;
 
@@ -22,7 +23,7 @@ internal sealed partial class MountTree : IDisposable
     private readonly List<(Slot Slot, string What)> queued = [];
     private readonly List<(int Index, Slot Slot)> terminals = [];
     private readonly List<MakeFileSystem> readOnly = [];
-    private CgroupRoots cgroups = null!;
+    private CgroupRoots? cgroups;
 
     private MountTree(RestoreContext context, MountPlan plan)
     {
@@ -64,6 +65,8 @@ internal sealed partial class MountTree : IDisposable
             {
                 tree.Open(step);
             }
+
+            tree.OpenCgroupsOfHost();
         }
         catch
         {
@@ -78,7 +81,7 @@ internal sealed partial class MountTree : IDisposable
     /// <exception cref="CheckpointException">A mount can't be made.</exception>
     public void Restore(Remote root)
     {
-        cgroups = new CgroupRoots(context, root.Tracee.Tid);
+        cgroups ??= new CgroupRoots(context, CgroupMembership.Read(root.Tracee.Tid));
         RemoteBatch batch = root.Batch;
         if (plan.HasMain)
         {
