@@ -208,13 +208,6 @@ internal sealed partial class InetSocket : FileKind
                 $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
         }
-
-        if (Poll(file.Taken).HasFlag(PollEvents.POLLPRI))
-        {
-            Refuse(
-                context, file, "tcp-out-of-band", what, "out-of-band data waits to be read (MSG_OOB)",
-                "let the program read it before the dump, or use --tcp-close");
-        }
     }
 
     private static void ExamineUdp(DumpContext context, OpenFile file, int protocol)
