@@ -120,7 +120,7 @@ internal sealed partial class InetSocket : FileKind
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
         entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
@@ -207,13 +207,6 @@ internal sealed partial class InetSocket : FileKind
                 context, file, "tcp-upper-protocol", what,
                 $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
-        }
-
-        if (Poll(file.Taken).HasFlag(PollEvents.POLLPRI))
-        {
-            Refuse(
-                context, file, "tcp-out-of-band", what, "out-of-band data waits to be read (MSG_OOB)",
-                "let the program read it before the dump, or use --tcp-close");
         }
     }
 
