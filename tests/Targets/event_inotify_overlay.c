@@ -1,3 +1,4 @@
+// mounts-for-itself
 // inotify on an overlay, as .NET's file watchers have it in containers: files and directories of the lower and of the upper layer, renamed
 // ones, one that is copied up while it is watched, one that is removed.
 #include "target.h"

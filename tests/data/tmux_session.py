@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""tmux with a shell, a pane, vim and nano inside, dumped as a whole after its client has gone: the screens are the same, all goes on, and a client attaches again."""
+"""tmux with a shell and its jobs, a pane, vim and nano inside, dumped as a whole after its client has gone: the screens are the same, all goes on, and a client attaches again."""
 import os, pty, select, signal, subprocess, sys, time
 
 firn, images = sys.argv[1:]
@@ -19,6 +19,10 @@ def tmux(*arguments):
 
 def screen(pane):
     return tmux("capture-pane", "-p", "-t", f"one:{pane}")
+
+
+def runs(pane, program):
+    return tmux("display-message", "-p", "-t", f"one:{pane}", "#{pane_current_command}") == program + "\n"
 
 
 def until(condition, what):
@@ -57,6 +61,12 @@ tmux("split-window", "-t", "one:0", "cat")
 tmux("new-window", "-t", "one", f"vim -n -u NONE {text}")
 tmux("new-window", "-t", "one", f"nano --ignorercfiles {other}")
 until(lambda: "started" in screen("0.0") and "[New" in screen("1") and "other" in screen("2"), "the programs run")
+tmux("send-keys", "-t", "one:0.0", "sleep 100000 &", "Enter", "cat", "Enter")
+until(lambda: runs("0.0", "cat"), "a job is in the foreground")
+tmux("send-keys", "-t", "one:0.0", "before", "Enter")
+until(lambda: screen("0.0").count("before") == 2, "a job in the foreground answers")
+tmux("send-keys", "-t", "one:0.0", "C-z")
+until(lambda: "Stopped" in screen("0.0"), "it is stopped")
 tmux("send-keys", "-t", "one:1", "iwritten in vim")
 tmux("send-keys", "-t", "one:2", "written in nano")
 tmux("send-keys", "-t", "one:0.0", "half a li")
@@ -75,10 +85,21 @@ if before != after:
     sys.exit(f"the screens were {before}, and are {after}")
 attach(b"written in nano")
 tmux("send-keys", "-t", "one:0.0", "ne; echo $kept $(tty)", "Enter")
+until(lambda: "inside /dev/pts/" in screen("0.0"), "the shell goes on")
+tmux("send-keys", "-t", "one:0.0", "clear; jobs", "Enter")
+until(lambda: "Running" in screen("0.0") and "Stopped" in screen("0.0"), "the shell has its jobs")
+tmux("send-keys", "-t", "one:0.0", "clear; fg", "Enter")
+until(lambda: runs("0.0", "cat"), "the job is in the foreground again")
+tmux("send-keys", "-t", "one:0.0", "afterwards", "Enter")
+until(lambda: screen("0.0").count("afterwards") == 2, "the stopped job goes on in the foreground")
+tmux("send-keys", "-t", "one:0.0", "C-c")
+until(lambda: runs("0.0", "bash"), "the keyboard ends it")
+tmux("send-keys", "-t", "one:0.0", "clear; jobs -r; echo en''ded", "Enter")
+until(lambda: "ended" in screen("0.0") and "Running" in screen("0.0"), "it alone has ended")
 tmux("send-keys", "-t", "one:0.1", "through cat", "Enter")
 tmux("send-keys", "-t", "one:1", ", and on", "Escape", ":wq", "Enter")
 tmux("send-keys", "-t", "one:2", ", and on", "C-o", "Enter", "C-x")
-until(lambda: screen("0.1").count("through cat") == 2 and "inside /dev/pts/" in screen("0.0"), "shell and cat go on")
+until(lambda: screen("0.1").count("through cat") == 2, "cat goes on")
 until(lambda: os.path.exists(text) and os.path.exists(other) and tmux("list-windows", "-t", "one").count("\n") == 1, "the editors save and end")
 for path, wanted in ((text, "written in vim, and on\n"), (other, "written in nano, and on\n")):
     with open(path, encoding="utf-8") as file:

@@ -3,6 +3,7 @@ using Firn.Engine.Kinds;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Memory;
 using Firn.Engine.Tree;
@@ -82,6 +83,8 @@ internal static class Dump
             }
         }
 
+        context.Files.State.Get<SocketTables>().Nested =
+            [.. context.Nested.Where(nested => nested.Kind.Flag == CloneFlags.CLONE_NEWNET)];
         using (VisitNetwork(context))
         {
             context.Files.Collect(context);

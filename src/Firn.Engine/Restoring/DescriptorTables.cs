@@ -74,7 +74,11 @@ internal static class DescriptorTables
     }
 
     /// <summary>Connects what exists now.</summary>
-    public static void Link(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Link(context, entry, fd));
+    public static void Link(RestoreContext context)
+    {
+        ForEach(context, (kind, entry, fd) => kind.Link(context, entry, fd));
+        FileLocks.RestoreInFlight(context);
+    }
 
     /// <summary>Sets going what ticks or fires: after all tasks are restored.</summary>
     public static void Arm(RestoreContext context) => ForEach(context, (kind, entry, fd) => kind.Arm(context, entry, fd));

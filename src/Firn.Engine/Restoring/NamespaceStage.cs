@@ -111,6 +111,8 @@ internal static class NamespaceStage
 
             NestedStage.Make(context, kind, first);
         }
+
+        NestedStage.Forget(context, first);
     }
 
     /// <summary>What comes when all tasks have their state.</summary>

@@ -58,6 +58,7 @@ internal static class NestedStage
             else
             {
                 own.Kind.BeforeRoot(context, own);
+                own.Entrance = own.Joined;
             }
         }
     }
@@ -84,32 +85,45 @@ internal static class NestedStage
             return;
         }
 
-        foreach (RestoredNamespace own in wanted.Where(own => own.Entrance is null))
+        wanted.Where(own => own.Entrance is null).ToList().ForEach(own => Make(context, own, first));
+    }
+
+    /// <summary>Takes from the first task what it kept for the making of mounts.</summary>
+    public static void Forget(RestoreContext context, Remote first)
+    {
+        int[] numbers = [.. context.Nested.Select(own => own.NumberInFirst).Where(number => number >= 0)];
+        if (numbers.Length > 0)
         {
-            RemoteBatch batch = first.Batch;
-            string path = $"/proc/thread-self/ns/{kind.Name}";
-            Slot home = batch.Call(Sysno.openat, At.AT_FDCWD, batch.Text(path), (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC));
-            if (own.Joined is { } joined)
-            {
-                batch.Call(Sysno.setns, joined.Number, (int)kind.Flag);
-            }
-            else
-            {
-                batch.Call(Sysno.unshare, (long)kind.Flag);
-            }
-
-            batch.Run($"a nested {kind.Name} namespace");
-            own.Entrance = Keep(context, NamespaceVisit.Open(first.Tracee.Tid, kind.Name));
-            kind.InRoot(context, own, first);
-            using (NamespaceVisit.Enter(own.Entrance, kind.Flag))
-            {
-                kind.ByController(context, own);
-            }
-
-            batch.Call(Sysno.setns, home.Int32, (int)kind.Flag);
-            batch.Call(Sysno.close, home.Int32);
-            batch.Run($"back from a nested {kind.Name} namespace");
+            Array.ForEach(numbers, number => first.Batch.Call(Sysno.close, number));
+            first.Batch.Run("nested namespaces");
         }
+    }
+
+    private static void Make(RestoreContext context, RestoredNamespace own, Remote first)
+    {
+        const int ForReading = (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+        NamespaceKind kind = own.Kind;
+        Action after = kind.BeforeNested(context, own, first);
+        RemoteBatch batch = first.Batch;
+        RemoteBuffer path = batch.Text($"/proc/thread-self/ns/{kind.Name}");
+        Slot home = batch.Call(Sysno.openat, At.AT_FDCWD, path, ForReading);
+        batch.Call(Sysno.unshare, (long)kind.Flag);
+        RemoteBuffer entrance = batch.Text($"/proc/thread-self/ns/{kind.EntranceName}");
+        Slot number = batch.Call(Sysno.openat, At.AT_FDCWD, entrance, ForReading);
+        batch.Run($"a nested {kind.Name} namespace");
+        after();
+        own.NumberInFirst = number.Int32;
+        own.Entrance = Keep(context, NamespaceVisit.Open(first.Tracee.Tid, kind.EntranceName));
+        kind.InRoot(context, own, first);
+        if (kind.Flag != CloneFlags.CLONE_NEWTIME)
+        {
+            using NamespaceVisit visit = NamespaceVisit.Enter(own.Entrance, kind.Flag);
+            kind.ByController(context, own);
+        }
+
+        batch.Call(Sysno.setns, home.Int32, (int)kind.Flag);
+        batch.Call(Sysno.close, home.Int32);
+        batch.Run($"back from a nested {kind.Name} namespace");
     }
 
     /// <summary>Whether a task is in another namespace than its parent.</summary>

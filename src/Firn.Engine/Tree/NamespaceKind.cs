@@ -19,6 +19,9 @@ internal abstract class NamespaceKind
     /// <summary>Its name in /proc/PID/ns.</summary>
     public abstract string Name { get; }
 
+    /// <summary>The name in /proc/PID/ns that a new one has for the task which has made it by unshare(2).</summary>
+    public virtual string EntranceName => Name;
+
     /// <summary>The flag of clone(2) and setns(2).</summary>
     public abstract CloneFlags Flag { get; }
 
@@ -82,6 +85,10 @@ internal abstract class NamespaceKind
     public virtual void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
     {
     }
+
+    /// <summary>A nested one is about to be made by the first task: what has to come before.</summary>
+    /// <returns>What comes after.</returns>
+    public virtual Action BeforeNested(RestoreContext context, RestoredNamespace own, Remote first) => static () => { };
 
     /// <summary>
     /// What Firn does from within: the tracer thread is in the new uts, ipc and network namespaces, and in its own in all else. After

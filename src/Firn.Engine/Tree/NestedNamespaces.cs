@@ -24,6 +24,8 @@ internal static class NestedNamespaces
         {
             FdTypes.Inetsk => entry.Isk.NsId,
             FdTypes.Netlinksk => entry.Nlsk.NsId,
+            FdTypes.Packetsk => entry.Psk.NsId,
+            FdTypes.Tunf => entry.Tunf.NsId,
             _ => 0,
         });
         WithinMount(context, MountOf(context, entry), work);

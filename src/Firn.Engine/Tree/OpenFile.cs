@@ -52,6 +52,9 @@ internal sealed class OpenFile : IDisposable
     /// <summary>/proc/PID/fdinfo/N; of what is no descriptor: position and flags 0.</summary>
     public required FdInfo Info { get; init; }
 
+    /// <summary>Whether it lies in a socket's queue, whoever else has it.</summary>
+    public bool IsInFlight { get; set; }
+
     /// <summary>Whether a Firn which was killed has left it in the task: no part of the tree.</summary>
     public bool IsLeft { get; set; }
 

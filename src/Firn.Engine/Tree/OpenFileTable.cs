@@ -89,9 +89,11 @@ internal sealed partial class OpenFileTable(
         if (FindSame(file) is { } known)
         {
             file.Dispose();
+            known.IsInFlight = true;
             return known;
         }
 
+        file.IsInFlight = true;
         Register(file);
         return file;
     }
@@ -288,13 +290,13 @@ internal sealed partial class OpenFileTable(
     // What belongs to a descriptor in a task, and no task has one.
     private static void ExamineInFlight(DumpContext context, OpenFile file)
     {
-        if (file.Info.Locks.Count > 0)
+        if (file.Info.Locks.Exists(held => held.Kind is not (FileLockKind.Flock or FileLockKind.OpenFileDescription)))
         {
             context.Problems.Add(
                 "in-flight-lock",
                 file.Owner.Pid,
                 file.Resource,
-                "it holds a file lock, and no task has it open",
+                "it holds a lease, and no task has it open",
                 "let the program receive it before the dump");
         }
     }

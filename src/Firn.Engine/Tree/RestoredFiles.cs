@@ -93,7 +93,9 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         FdTypes.Timerfd => entry.Tfd is not null,
         FdTypes.Memfd => entry.Memfd is not null,
         FdTypes.Pidfd => entry.Pidfd is not null,
+        FdTypes.Ns => entry.Nsf is not null,
         FdTypes.Tunf => entry.Tunf is not null,
+        FdTypes.Bpfmap => entry.Bpf is not null,
         FdTypes.Packetsk => entry.Psk is not null,
         _ => true,
     };

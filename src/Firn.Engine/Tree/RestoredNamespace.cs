@@ -20,6 +20,11 @@ internal sealed class RestoredNamespace
     /// <summary>Of a nested one, once it is there: the way into it for tasks that are born, and for Firn's thread.</summary>
     public Fd? Entrance { get; set; }
 
+    /// <summary>
+    /// The same in the first task, until mounts are made: some file systems show the namespace in which they are mounted.
+    /// </summary>
+    public int NumberInFirst { get; set; } = -1;
+
     /// <summary>The file that stands for the namespace which the tree is put into in place of its own; null for none.</summary>
     public string? JoinedPath { get; init; }
 

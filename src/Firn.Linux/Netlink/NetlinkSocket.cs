@@ -98,8 +98,19 @@ public sealed class NetlinkSocket : IDisposable
     public SysResult Request(NetlinkMessage request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        return Ask(request, static _ => { });
+    }
+
+    /// <summary>Makes a request that is answered by messages, and waits until it is done.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="answer">Called for each message.</param>
+    /// <returns>0, or -errno.</returns>
+    /// <exception cref="LinuxException">The answer came in an unknown form (EPROTO).</exception>
+    public SysResult Ask(NetlinkMessage request, MessageHandler answer)
+    {
+        ArgumentNullException.ThrowIfNull(request);
         SysResult sent = Sys.Send(socket.Number, request.Finish(++sequence, NetlinkConstants.NLM_F_ACK), MessageFlags.None);
-        return sent.IsError ? sent : Receive(static _ => { }, out _);
+        return sent.IsError ? sent : Receive(answer, out _);
     }
 
     /// <summary>Makes a request of several messages between a first and a last one, which is done as a whole or not at all.</summary>

@@ -82,6 +82,39 @@ public sealed class RouteNetlink : IDisposable
         return found > 0;
     }
 
+    /// <summary>The number by which this namespace knows another; -1 for none.</summary>
+    /// <param name="other">The other namespace.</param>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public int NumberOf(Fd other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        int number = -1;
+        socket.Ask(
+            new NetlinkMessage(RouteConstants.RTM_GETNSID).Header(0u).Add(RouteConstants.NETNSA_FD, (uint)other.Number),
+            payload =>
+            {
+                // struct rtgenmsg, which ends at a boundary of four.
+                var attributes = new NetlinkAttributes(payload[sizeof(uint)..]);
+                while (attributes.MoveNext())
+                {
+                    if (attributes.Type == RouteConstants.NETNSA_NSID)
+                    {
+                        number = MemoryMarshal.Read<int>(attributes.Value);
+                    }
+                }
+            }).OrThrow("RTM_GETNSID");
+        return number;
+    }
+
+    /// <summary>Makes a number the one by which this namespace knows another.</summary>
+    /// <returns>0, or -errno: EEXIST if it has one already.</returns>
+    public SysResult SetNumberOf(Fd other, int number)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return socket.Request(new NetlinkMessage(RouteConstants.RTM_NEWNSID).Header(0u)
+            .Add(RouteConstants.NETNSA_FD, (uint)other.Number).Add(RouteConstants.NETNSA_NSID, number));
+    }
+
     /// <summary>Makes a request, and waits until it is done.</summary>
     /// <returns>0, or -errno.</returns>
     public SysResult Request(NetlinkMessage request) => socket.Request(request);

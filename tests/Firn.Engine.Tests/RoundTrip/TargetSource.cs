@@ -10,8 +10,10 @@ namespace Firn.Engine.Tests.RoundTrip;
 /// <param name="OnlyRestored">`// only-restored`: the target checks what only a restore changes, so that there is no run with
 /// --leave-running.</param>
 /// <param name="Namespaces">`// contain: letters`: the namespaces of its own that it needs, as `contain` takes them.</param>
+/// <param name="MountsForItself">`// mounts-for-itself`: it mounts what is no part of an image, so that it can't have a mount namespace of
+/// its own.</param>
 public sealed record TargetSource(
-    string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored, string Namespaces)
+    string Name, string[] Options, string[] DumpOptions, string? Refusal, bool OnlyRestored, string Namespaces, bool MountsForItself)
 {
     private static readonly string[] Prefixes =
         ["mem_", "file_", "pipe_", "tty_", "lock_", "unix_", "inet_", "event_", "task_", "sig_", "timer_", "regs_", "tree_", "many_",
@@ -44,7 +46,8 @@ public sealed record TargetSource(
             Words(lines, "// dump-options:"),
             Words(lines, "// expect-refusal:").FirstOrDefault(),
             lines.Any(line => line.StartsWith("// only-restored", StringComparison.Ordinal)),
-            Words(lines, "// contain:").FirstOrDefault() ?? string.Empty);
+            Words(lines, "// contain:").FirstOrDefault() ?? string.Empty,
+            lines.Any(line => line.StartsWith("// mounts-for-itself", StringComparison.Ordinal)));
     }
 
     private static string[] Words(string[] lines, string key)

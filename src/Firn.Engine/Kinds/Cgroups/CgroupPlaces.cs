@@ -41,7 +41,7 @@ internal sealed class CgroupPlaces : TaskKind
     {
         private readonly Dictionary<string, CgSetEntry> known = [];
         private readonly HashSet<uint> used = [];
-        private Dictionary<string, int>? prefixes;
+        private readonly Dictionary<DumpedNamespace, Dictionary<string, int>> prefixes = [];
 
         public bool AreAllFirns => used.All(id => id == 1);
 
@@ -52,19 +52,27 @@ internal sealed class CgroupPlaces : TaskKind
             if (known.Count == 0)
             {
                 // Firn's own set comes first: CRIU's number of it is 1, too.
-                Find(context, Text("self"), []);
+                Find(context, Text("self"), string.Empty, []);
             }
 
-            CgSetEntry set = Find(context, Text($"{thread.Task.Pid}/task/{thread.Tid}"), prefixes ??= Prefixes(context));
+            DumpedNamespace own = context.NamespaceOf(thread.Task, CloneFlags.CLONE_NEWCGROUP);
+            if (!prefixes.TryGetValue(own, out Dictionary<string, int>? outer))
+            {
+                prefixes.Add(own, outer = Prefixes(own));
+            }
+
+            // Those in a nested namespace may sit in the same groups, and see them from another root.
+            string place = own is { IsNested: true, IsFirns: false } ? $"{own.Id} " : string.Empty;
+            CgSetEntry set = Find(context, Text($"{thread.Task.Pid}/task/{thread.Tid}"), place, outer);
             used.Add(set.Id);
             return set.Id;
         }
 
         private static string Text(string task) => Sys.ReadText($"/proc/{task}/cgroup");
 
-        private CgSetEntry Find(DumpContext context, string text, Dictionary<string, int> prefixes)
+        private CgSetEntry Find(DumpContext context, string text, string place, Dictionary<string, int> prefixes)
         {
-            if (known.TryGetValue(text, out CgSetEntry? set))
+            if (known.TryGetValue(place + text, out CgSetEntry? set))
             {
                 return set;
             }
@@ -82,14 +90,13 @@ internal sealed class CgroupPlaces : TaskKind
                 set.Ctls.Add(member);
             }
 
-            known.Add(text, set);
+            known.Add(place + text, set);
             return set;
         }
 
-        // How much of each path lies outside of the tree's cgroup namespace: its own view of the same place is shorter by that.
-        private static Dictionary<string, int> Prefixes(DumpContext context)
+        // How much of each path lies outside of a cgroup namespace: its own view of the same place is shorter by that.
+        private static Dictionary<string, int> Prefixes(DumpedNamespace own)
         {
-            DumpedNamespace own = context.Namespace(CloneFlags.CLONE_NEWCGROUP);
             if (own.IsFirns)
             {
                 return [];

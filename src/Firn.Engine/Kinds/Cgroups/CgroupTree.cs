@@ -96,6 +96,25 @@ internal sealed class CgroupTree
         }
     }
 
+    /// <summary>Moves the first task to the root of a nested cgroup namespace, where it is to make it.</summary>
+    /// <returns>What puts it back.</returns>
+    public Action PlaceForNested(int pid, RestoredNamespace nested)
+    {
+        uint id = context.Tasks.Find(task => !task.IsZombie && task.Ids.CgroupNsId == nested.Id) is { } task ? SetOf(task.Leader) : 0;
+        if (image is null || id == 0 || id == outerSet)
+        {
+            return static () => { };
+        }
+
+        Dictionary<string, string> home = CgroupMembership.Read(pid).ToDictionary(its => its.Name, its => its.Path);
+        Move(
+            pid,
+            Set(id).Ctls.Where(member => member.CgnsPrefix > 0 && member.CgnsPrefix <= member.Path.Length)
+                .ToDictionary(member => member.Name, member => member.Path[..(int)member.CgnsPrefix]),
+            "cgroup.procs");
+        return () => Move(pid, home, "cgroup.procs");
+    }
+
     /// <summary>Moves a task that has just been made, if it doesn't sit where its parent does.</summary>
     public void Place(RestoredTask task)
     {
@@ -227,19 +246,22 @@ internal sealed class CgroupTree
             string to = root.TrimEnd('/');
             List<CgMemberEntry> members =
                 [.. entry.Sets.SelectMany(set => set.Ctls).Where(member => member.Name.Split(',').All(controller.Cnames.Contains))];
+            int prefix = (int)(entry.Sets.FirstOrDefault(set => set.Id == SetOf(context.Tasks[0].Leader))?.Ctls
+                .FirstOrDefault(members.Contains)?.CgnsPrefix ?? 0);
             foreach (CgroupDirEntry directory in controller.Dirs)
             {
-                directory.DirName = Moved(members, "/" + directory.DirName.Trim('/'), to);
+                directory.DirName = Moved(members, "/" + directory.DirName.Trim('/'), to, prefix);
             }
 
             if (controller.Dirs.Count == 0 && members.MinBy(member => member.Path.Length) is { } top)
             {
-                _ = Moved(members, top.Path, to);
+                _ = Moved(members, top.Path, to, prefix);
             }
         }
     }
 
-    private static string Moved(List<CgMemberEntry> members, string from, string to)
+    // What lies outside of the root's cgroup namespace gives way, if it has one; nested ones begin somewhere below.
+    private static string Moved(List<CgMemberEntry> members, string from, string to, int prefix)
     {
         string moved = from;
         foreach (CgMemberEntry member in members)
@@ -249,12 +271,12 @@ internal sealed class CgroupTree
                 continue;
             }
 
-            int cut = member.CgnsPrefix > 0 ? (int)member.CgnsPrefix : from.TrimEnd('/').Length;
+            int cut = prefix > 0 ? prefix : from.TrimEnd('/').Length;
             moved = to + from[Math.Min(cut, from.Length)..];
             member.Path = NotEmpty(to + member.Path[Math.Min(cut, member.Path.Length)..]);
             if (member.CgnsPrefix > 0)
             {
-                member.CgnsPrefix = (uint)to.Length;
+                member.CgnsPrefix = (uint)(to.Length + Math.Max(0, (int)member.CgnsPrefix - cut));
             }
         }
 

@@ -56,30 +56,46 @@ internal static class FileLocks
                     "file-locks", holder.Task.Pid, resource, $"it holds a {held.Kind} lock", "allow locks with --file-locks");
             }
         }
+
+        if (!context.Options.FileLocks && InFlight(file).Any())
+        {
+            context.Problems.Add("file-locks", file.Owner.Pid, file.Resource, "it holds a lock", "allow locks with --file-locks");
+        }
     }
 
-    /// <summary>Saves the locks that are held through a file.</summary>
+    /// <summary>Saves the locks that are held through a file. One that lies in a queue, and that no task has, stands by its id.</summary>
     public static void Dump(DumpContext context, OpenFile file)
     {
         foreach ((FileHolder holder, FileLock held) in Held(file))
         {
-            context.Images.Add(ImageKind.FileLocks, 0, new FileLockEntry
-            {
-                Flag = held.Kind switch
-                {
-                    FileLockKind.Posix => FL_POSIX,
-                    FileLockKind.Flock => FL_FLOCK,
-                    FileLockKind.OpenFileDescription => FL_OFD,
-                    _ => FL_LEASE,
-                },
-                Type = TypeOf(held),
-                Pid = holder.Task.InnerPid,
-                Fd = holder.Number,
-                Start = held.Start,
-                Len = held.End == long.MaxValue ? 0 : held.End - held.Start + 1,
-            });
+            Add(context, held, holder.Task.InnerPid, holder.Number);
+        }
+
+        foreach (FileLock held in InFlight(file))
+        {
+            Add(context, held, 0, (int)file.Id);
         }
     }
+
+    private static void Add(DumpContext context, FileLock held, int pid, int number)
+        => context.Images.Add(ImageKind.FileLocks, 0, new FileLockEntry
+        {
+            Flag = held.Kind switch
+            {
+                FileLockKind.Posix => FL_POSIX,
+                FileLockKind.Flock => FL_FLOCK,
+                FileLockKind.OpenFileDescription => FL_OFD,
+                _ => FL_LEASE,
+            },
+            Type = TypeOf(held),
+            Pid = pid,
+            Fd = number,
+            Start = held.Start,
+            Len = held.End == long.MaxValue ? 0 : held.End - held.Start + 1,
+        });
+
+    private static IEnumerable<FileLock> InFlight(OpenFile file)
+        => file.Via is not null && file.Holders.Count == 0 ? file.Info.Locks.Where(held => !held.Waiting) : [];
 
     private static uint TypeOf(FileLock held)
     {
@@ -105,6 +121,39 @@ internal static class FileLocks
     }
 
     // ---- restore
+
+    /// <summary>Takes the locks of files in queues: they are the description's, so that Firn's descriptor does.</summary>
+    /// <exception cref="RestoreConflictException">Someone else has one by now.</exception>
+    public static void RestoreInFlight(RestoreContext context)
+    {
+        ILookup<(int Pid, int Fd), FileLockEntry> all = context.Files.State.Get<Locks>().Of(context);
+        foreach (IGrouping<(int Pid, int Fd), FileLockEntry> locks in all.Where(own => own.Key.Pid == 0))
+        {
+            FileEntry file = context.Files.Entry((uint)locks.Key.Fd);
+            Fd fd = context.Files[file.Id];
+            foreach (FileLockEntry entry in locks)
+            {
+                if (Take(fd, entry) is { IsError: true } failed)
+                {
+                    throw new RestoreConflictException(
+                        $"a file in a socket's queue ({file.Reg?.Name ?? file.Type.ToString()}): its lock can't be taken again: "
+                            + $"{ErrnoText.Describe(failed.Errno)}; /proc/locks says who holds it");
+                }
+            }
+        }
+    }
+
+    private static SysResult Take(Fd fd, FileLockEntry entry)
+    {
+        if (entry.Flag == FL_FLOCK)
+        {
+            FlockOperation operation = entry.Type == Flock.F_WRLCK ? FlockOperation.LOCK_EX : FlockOperation.LOCK_SH;
+            return Sys.Flock(fd.Number, operation | FlockOperation.LOCK_NB);
+        }
+
+        var range = new Flock { l_type = (short)entry.Type, l_whence = Seek.SEEK_SET, l_start = entry.Start, l_len = entry.Len };
+        return Sys.Fcntl(fd.Number, FcntlCommand.F_OFD_SETLK, ref range);
+    }
 
     /// <summary>Queues the locks that a task held through a descriptor.</summary>
     /// <remarks>A lock that someone else has by now is a <see cref="RestoreConflictException"/>, once the batch has run.</remarks>

@@ -79,6 +79,11 @@ internal sealed partial class Terminal
     private static TerminalContent Exchange(int master, int slave, TtyInfoEntry info, string name)
     {
         Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)");
+        if (IsKnownEmpty(master, slave, found))
+        {
+            return default(TerminalContent) with { Output = [], Input = [] };
+        }
+
         Sys.IoctlGet(slave, TerminalIoctl.TIOCGLCKTRMIOS, out Termios2 locked).OrThrow($"ioctl({name}, TIOCGLCKTRMIOS)");
         bool isLocked = IsLocking(locked);
         if (isLocked)
@@ -109,6 +114,15 @@ internal sealed partial class Terminal
 
         return content;
     }
+
+    // In canonical mode a line that is not complete can't be seen; in raw mode, as of shells and editors, nothing has to be touched.
+    private static bool IsKnownEmpty(int master, int slave, in Termios2 found)
+        => (found.c_lflag & TerminalFlags.ICANON) == 0
+        && ((PollOf(master) | PollOf(slave)) & PollEvents.POLLIN) == 0
+        && Sys.IoctlGet(slave, TerminalIoctl.TIOCINQ, out int waiting) is { IsError: false }
+        && waiting == 0
+        && TerminalQueues.IsWritable(slave)
+        && TerminalQueues.IsWritable(master);
 
     private static OpenFile? FindSlave(DumpContext context, int index)
         => context.Files.Files.FirstOrDefault(

@@ -25,6 +25,9 @@ internal sealed class CgroupNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.CgroupNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
@@ -36,12 +39,21 @@ internal sealed class CgroupNamespace : NamespaceKind
     // ---- restore
 
     /// <inheritdoc/>
+    public override Action BeforeNested(RestoreContext context, RestoredNamespace own, Remote first)
+        => CgroupTree.Of(context).PlaceForNested(first.Tracee.Tid, own);
+
+    /// <inheritdoc/>
     /// <remarks>unshare(2) takes the groups where the root sits as the roots; by clone3(2) they would be Firn's, in version 1.</remarks>
     public override bool IsMadeByClone => false;
 
     /// <inheritdoc/>
     public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
     {
+        if (context.Nested.Contains(own))
+        {
+            return;
+        }
+
         root.Batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWCGROUP);
         root.Batch.Run("cgroup namespace");
         CgroupTree.Of(context).PlaceRootWithin(root.Tracee.Tid);

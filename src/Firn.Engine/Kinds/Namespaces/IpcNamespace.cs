@@ -35,6 +35,9 @@ internal sealed class IpcNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.IpcNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
@@ -42,6 +45,15 @@ internal sealed class IpcNamespace : NamespaceKind
     {
         using NamespaceVisit visit = own.Visit();
         PosixQueues.Examine(context, own);
+        if (own.IsNested && SystemVMemory.Exists())
+        {
+            context.Problems.Add(
+                "nested-segments",
+                own.Member.Pid,
+                $"ipc namespace {own.Inode}",
+                "it has System V segments, and those of another ipc namespace than that of the tree's root can't be saved yet",
+                "let the program remove them before the dump, or dump the inner tree by itself");
+        }
     }
 
     /// <inheritdoc/>
@@ -51,7 +63,11 @@ internal sealed class IpcNamespace : NamespaceKind
         IpcVarEntry limits = ReadLimits();
         PosixQueues.Dump(context, own, limits);
         context.Images.Add(ImageKind.IpcVar, own.Id, limits);
-        SystemVMemory.Dump(context, own);
+        if (!own.IsNested)
+        {
+            SystemVMemory.Dump(context, own);
+        }
+
         SystemVSemaphores.Dump(context, own);
         SystemVMessages.Dump(context, own);
     }
@@ -59,7 +75,13 @@ internal sealed class IpcNamespace : NamespaceKind
     // ---- restore
 
     /// <inheritdoc/>
-    public override void BeforeRoot(RestoreContext context, RestoredNamespace own) => SystemVMemory.Resolve(context, own.Id);
+    public override void BeforeRoot(RestoreContext context, RestoredNamespace own)
+    {
+        if (!context.Nested.Contains(own))
+        {
+            SystemVMemory.Resolve(context, own.Id);
+        }
+    }
 
     /// <inheritdoc/>
     public override void ByController(RestoreContext context, RestoredNamespace own)
@@ -75,7 +97,11 @@ internal sealed class IpcNamespace : NamespaceKind
             PosixQueues.Restore(limits);
         }
 
-        SystemVMemory.Restore(context, own);
+        if (!context.Nested.Contains(own))
+        {
+            SystemVMemory.Restore(context, own);
+        }
+
         SystemVSemaphores.Restore(context, own);
         SystemVMessages.Restore(context, own);
     }
@@ -83,7 +109,7 @@ internal sealed class IpcNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void Finish(RestoreContext context, RestoredNamespace own, Remote root)
     {
-        if (SystemVMemory.HasVanishing(context))
+        if (!context.Nested.Contains(own) && SystemVMemory.HasVanishing(context))
         {
             using NamespaceVisit visit = context.Visit(root, Flag);
             SystemVMemory.Vanish(context);

@@ -32,12 +32,15 @@ internal sealed class NetworkNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.NetNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
-        if (External(context, own) is not null || IsEmpty(context.Options.EmptyNamespaces))
+        if (External(context, own) is not null || IsEmpty(context.Options.EmptyNamespaces, own.IsNested))
         {
             return;
         }
@@ -59,7 +62,7 @@ internal sealed class NetworkNamespace : NamespaceKind
 
         using NamespaceVisit visit = own.Visit();
         using RouteNetlink network = RouteNetlink.Open();
-        if (IsEmpty(context.Options.EmptyNamespaces))
+        if (IsEmpty(context.Options.EmptyNamespaces, own.IsNested))
         {
             if (!network.ReadLinks().Exists(link => link.IsLoopback && link.IsUp))
             {
@@ -72,7 +75,16 @@ internal sealed class NetworkNamespace : NamespaceKind
         var entry = new NetnsEntry();
         NetworkSettings.Read(entry);
         NetworkTables.Dump(context, own, network, entry);
-        NetworkDevices.Dump(context, own, network);
+        foreach (DumpedNamespace other in context.Of(Flag).Where(other => other != own && !other.IsFirns))
+        {
+            using Fd there = other.Open();
+            if (network.NumberOf(there) is >= 0 and int number)
+            {
+                entry.Nsids.Add(new NetnsId { TargetNsId = other.Id, NetnsidValue = number });
+            }
+        }
+
+        NetworkDevices.Dump(context, own, network, entry.Nsids);
         PacketFilters.Dump(context, own, entry);
         context.Images.Add(ImageKind.Netns, own.Id, entry);
     }
@@ -83,54 +95,114 @@ internal sealed class NetworkNamespace : NamespaceKind
     public override void BeforeRoot(RestoreContext context, RestoredNamespace own)
     {
         Restored restored = context.Files.State.Get<Restored>();
-        restored.Entry = context.Images.All<NetnsEntry>(ImageKind.Netns, own.Id).FirstOrDefault();
-        if (restored.Entry is { HasExtKey: true } entry)
+        NetnsEntry? saved = context.Images.All<NetnsEntry>(ImageKind.Netns, own.Id).FirstOrDefault();
+        if (saved is { HasExtKey: true } entry)
         {
-            own.Joined = restored.Joined = context.Files.MoveToRegion(OpenExternal(context.Options, entry.ExtKey));
+            own.Joined = context.Files.MoveToRegion(OpenExternal(context.Options, entry.ExtKey));
+            restored.Joined.Add(own.Joined);
+            return;
         }
-        else if (IsEmpty(context.Options.EmptyNamespaces))
+
+        restored.Fillings.Add(new Filling(
+            own, IsEmpty(context.Options.EmptyNamespaces, context.Nested.Contains(own)) ? null : saved));
+        if (restored.Fillings[^1].Entry is not null)
         {
-            restored.Entry = null;
-        }
-        else
-        {
-            restored.Outside = RouteNetlink.Open();
-            restored.Home = Sys.Open("/proc/thread-self/ns/net", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+            restored.Outside ??= RouteNetlink.Open();
+            restored.Home ??= Sys.Open("/proc/thread-self/ns/net", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
         }
     }
 
     /// <inheritdoc/>
+    /// <remarks>Devices come in pairs, with an end in each of two namespaces: all are filled when the last one is there.</remarks>
     public override void ByController(RestoreContext context, RestoredNamespace own)
     {
-        if (own.Joined is not null)
+        Restored restored = context.Files.State.Get<Restored>();
+        if (restored.Fillings.Find(filling => filling.Own == own) is not { } here)
         {
             return;
         }
 
-        using RouteNetlink network = RouteNetlink.Open();
-        Restored restored = context.Files.State.Get<Restored>();
-        if (restored.Entry is { } entry)
+        here.Network = RouteNetlink.Open();
+        if (here.Entry is null)
         {
-            List<NetDeviceEntry> saved = [.. context.Images.All<NetDeviceEntry>(ImageKind.Netdev, own.Id)];
-            var devices = new NetworkDevices(context, own, network, restored.Outside!, restored.Home!);
-            NetworkSettings.Write(context.Log, entry);
-            devices.Make(saved);
-            NetworkTables.RestoreAddresses(context, own, network);
-            devices.SetUp(saved);
-            NetworkTables.RestoreRoutes(context, own, network, entry);
-            PacketFilters.Restore(context, own, entry);
-            NetworkSettings.WriteProbing(context.Log, entry, saved);
+            SetUpLoopback(context, here);
         }
-        else if (!context.Images.One<InventoryEntry>(ImageKind.Inventory).LoopbackDown)
+
+        if (restored.Fillings.Count > 1)
         {
-            foreach (LinkInfo loopback in network.ReadLinks().Where(link => link.IsLoopback))
-            {
-                network.SetFlags(loopback.Index, RouteConstants.IFF_UP, RouteConstants.IFF_UP);
-            }
+            here.Way = Sys.Open("/proc/thread-self/ns/net", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+        }
+
+        if (restored.Fillings.TrueForAll(filling => filling.Network is not null))
+        {
+            Fill(context, restored, [.. restored.Fillings.Where(filling => filling.Entry is not null)]);
         }
     }
 
-    private static bool IsEmpty(CloneFlags empty) => (empty & CloneFlags.CLONE_NEWNET) != 0;
+    private static void Fill(RestoreContext context, Restored restored, List<Filling> fillings)
+    {
+        var peers = new NetworkPeers();
+        foreach (Filling filling in fillings)
+        {
+            filling.Saved.AddRange(context.Images.All<NetDeviceEntry>(ImageKind.Netdev, filling.Own.Id));
+            if (filling.Way is { } way)
+            {
+                peers.ById.Add(filling.Own.Id, (way, filling.Saved));
+            }
+        }
+
+        ForEach(fillings, filling =>
+        {
+            NetworkSettings.Write(context.Log, filling.Entry!);
+            foreach (NetnsId number in filling.Entry!.Nsids)
+            {
+                if (peers.ById.TryGetValue(number.TargetNsId, out (Fd Namespace, List<NetDeviceEntry>) other))
+                {
+                    _ = filling.Network!.SetNumberOf(other.Namespace, number.NetnsidValue);
+                }
+            }
+
+            filling.Devices = new NetworkDevices(
+                context, filling.Own, filling.Network!, restored.Outside!, restored.Home!, peers);
+            filling.Devices.Make(filling.Saved);
+        });
+        ForEach(fillings, filling =>
+        {
+            NetworkTables.RestoreAddresses(context, filling.Own, filling.Network!);
+            filling.Devices!.SetUp(filling.Saved);
+        });
+        ForEach(fillings, filling =>
+        {
+            NetworkTables.RestoreRoutes(context, filling.Own, filling.Network!, filling.Entry!);
+            PacketFilters.Restore(context, filling.Own, filling.Entry!);
+            NetworkSettings.WriteProbing(context.Log, filling.Entry!, filling.Saved);
+        });
+    }
+
+    private static void ForEach(List<Filling> fillings, Action<Filling> work)
+    {
+        foreach (Filling filling in fillings)
+        {
+            using NamespaceVisit? visit = filling.Way is { } way ? NamespaceVisit.Enter(way, CloneFlags.CLONE_NEWNET) : null;
+            work(filling);
+        }
+    }
+
+    private static void SetUpLoopback(RestoreContext context, Filling empty)
+    {
+        if (context.Images.One<InventoryEntry>(ImageKind.Inventory).LoopbackDown)
+        {
+            return;
+        }
+
+        foreach (LinkInfo loopback in empty.Network!.ReadLinks().Where(link => link.IsLoopback))
+        {
+            empty.Network.SetFlags(loopback.Index, RouteConstants.IFF_UP, RouteConstants.IFF_UP);
+        }
+    }
+
+    // Whoever fills the root's namespace doesn't know of nested ones.
+    private static bool IsEmpty(CloneFlags empty, bool isNested) => !isNested && (empty & CloneFlags.CLONE_NEWNET) != 0;
 
     private static ExternalResource? External(DumpContext context, DumpedNamespace own)
         => context.Options.External.Find(ExternalType, $"{own.Inode}");
@@ -146,11 +218,22 @@ internal sealed class NetworkNamespace : NamespaceKind
                     Phase = "prepare",
                 };
 
+    private sealed record Filling(RestoredNamespace Own, NetnsEntry? Entry)
+    {
+        public List<NetDeviceEntry> Saved { get; } = [];
+
+        public RouteNetlink? Network { get; set; }
+
+        public NetworkDevices? Devices { get; set; }
+
+        public Fd? Way { get; set; }
+    }
+
     private sealed class Restored : IDisposable
     {
-        public NetnsEntry? Entry { get; set; }
+        public List<Filling> Fillings { get; } = [];
 
-        public Fd? Joined { get; set; }
+        public List<Fd> Joined { get; } = [];
 
         public RouteNetlink? Outside { get; set; }
 
@@ -158,7 +241,13 @@ internal sealed class NetworkNamespace : NamespaceKind
 
         public void Dispose()
         {
-            Joined?.Dispose();
+            Joined.ForEach(fd => fd.Dispose());
+            foreach (Filling filling in Fillings)
+            {
+                filling.Network?.Dispose();
+                filling.Way?.Dispose();
+            }
+
             Outside?.Dispose();
             Home?.Dispose();
         }

@@ -28,6 +28,9 @@ internal static class SystemVMemory
         }
     }
 
+    /// <summary>Whether there are segments in the ipc namespace that the thread is in.</summary>
+    public static bool Exists() => All().Count > 0;
+
     /// <summary>Saves a segment.</summary>
     /// <param name="context">The dump.</param>
     /// <param name="namespaceId">The id of the ipc namespace, in the name of its image.</param>

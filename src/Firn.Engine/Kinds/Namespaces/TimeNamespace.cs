@@ -5,6 +5,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
@@ -30,6 +31,13 @@ internal sealed class TimeNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.TimeNsId = id;
 
+    /// <inheritdoc/>
+    /// <remarks>Who makes one stays where it was, until it executes or goes there.</remarks>
+    public override string EntranceName => "time_for_children";
+
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
@@ -54,7 +62,19 @@ internal sealed class TimeNamespace : NamespaceKind
 
     /// <inheritdoc/>
     /// <remarks>The root enters the namespace when it executes, and the offsets hold from then on.</remarks>
-    public override void BeforeExec(RestoreContext context, RestoredNamespace own, int root)
+    public override void BeforeExec(RestoreContext context, RestoredNamespace own, int root) => WriteOffsets(context, own, root);
+
+    /// <inheritdoc/>
+    public override void InRoot(RestoreContext context, RestoredNamespace own, Remote root)
+    {
+        // The root's own has them from before.
+        if (context.Nested.Contains(own))
+        {
+            WriteOffsets(context, own, root.Tracee.Tid);
+        }
+    }
+
+    private static void WriteOffsets(RestoreContext context, RestoredNamespace own, int root)
     {
         var saved = context.Images.One<TimensEntry>(ImageKind.Timens, own.Id);
         string text = Line("monotonic", Nanoseconds(saved.Monotonic) - Sys.ClockNanoseconds(ClockMonotonic))

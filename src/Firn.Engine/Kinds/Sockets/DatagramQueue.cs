@@ -138,14 +138,9 @@ internal static class DatagramQueue
     public static void Restore(RestoreContext context, InetSkEntry message, Fd socket)
     {
         long bytes = 0;
-        foreach (ImageEntry entry in context.Images.Entries(ImageKind.SkQueues))
+        foreach (ImageEntry entry in context.Files.State.Get<Waiting>().Of(context, message.Id))
         {
             var packet = (SkPacketEntry)entry.Message;
-            if (packet.IdFor != message.Id)
-            {
-                continue;
-            }
-
             InetAddress? source = Read(packet.Source.Span);
             byte[] to = packet.Destination.Length is 4 or 16
                 ? packet.Destination.ToByteArray()
@@ -225,6 +220,18 @@ internal static class DatagramQueue
         ushort sum = ForgedSegment.Checksum(from, to, (uint)size, protocol, datagram);
         BinaryPrimitives.WriteUInt16BigEndian(datagram[6..], sum == 0 ? ushort.MaxValue : sum);
         return packet;
+    }
+
+    /// <summary>What waits in sockets, by the ids of these.</summary>
+    private sealed class Waiting
+    {
+        private ILookup<uint, ImageEntry>? packets;
+
+        public IEnumerable<ImageEntry> Of(RestoreContext context, uint id)
+        {
+            packets ??= context.Images.Entries(ImageKind.SkQueues).ToLookup(entry => ((SkPacketEntry)entry.Message).IdFor);
+            return packets[id];
+        }
     }
 
     private static byte[] Unmapped(byte[] address)

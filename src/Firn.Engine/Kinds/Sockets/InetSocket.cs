@@ -120,9 +120,10 @@ internal sealed partial class InetSocket : FileKind
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
             IpOpts = InetOptions.ReadIp(socket, family),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
+        entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
         entry.Isk.SrcAddr.Add(source.Words());
         entry.Isk.DstAddr.Add(peer.Words());
         if (family == SocketFamily.AF_INET6)
@@ -159,10 +160,12 @@ internal sealed partial class InetSocket : FileKind
         InetAddress source = InetAddress.OfSocket(file.Taken, family);
         if (state == TcpState.TCP_LISTEN)
         {
-            if (pending > 0 && !context.Options.SkipInFlight)
+            if (pending > 0 && !context.Options.SkipInFlight
+                && !context.Files.State.Get<WaitingConnections>().Examine(context, file, source.Port, (int)pending))
             {
                 Refuse(
-                    context, file, "tcp-accept-queue", $"TCP listener at {source}", $"{pending} connections wait to be accepted",
+                    context, file, "tcp-accept-queue", $"TCP listener at {source}",
+                    $"{pending} connections wait to be accepted, of clients outside of the tree or with data that can't be read",
                     "let the program accept them before the dump, keep clients away, or leave them out with --skip-in-flight");
             }
 
@@ -204,13 +207,6 @@ internal sealed partial class InetSocket : FileKind
                 context, file, "tcp-upper-protocol", what,
                 $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
-        }
-
-        if (Poll(file.Taken).HasFlag(PollEvents.POLLPRI))
-        {
-            Refuse(
-                context, file, "tcp-out-of-band", what, "out-of-band data waits to be read (MSG_OOB)",
-                "let the program read it before the dump, or use --tcp-close");
         }
     }
 

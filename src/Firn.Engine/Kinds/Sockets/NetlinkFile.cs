@@ -77,7 +77,7 @@ internal sealed class NetlinkFile : FileKind
             DstGroup = destination.nl_groups,
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, SocketFamily.AF_NETLINK),
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
             Type = (uint)SocketTables.Option(file, SocketOption.SO_TYPE),
         };
         foreach (int option in Switches)

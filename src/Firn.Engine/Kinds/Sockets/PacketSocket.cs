@@ -82,7 +82,7 @@ internal sealed class PacketSocket : FileKind
             Loss = (info.Info.pdi_flags & PacketConstants.PDI_LOSS) != 0,
             Timestamp = info.Info.pdi_tstamp,
             CopyThresh = info.Info.pdi_copy_thresh,
-            NsId = file.Owner.Ids.NetNsId,
+            NsId = SocketTables.NamespaceOf(context, file),
         };
         foreach (PacketMembership membership in info.Memberships)
         {

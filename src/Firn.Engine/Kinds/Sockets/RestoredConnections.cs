@@ -80,7 +80,13 @@ internal sealed class RestoredConnections : IDisposable
     public void Make(RestoreContext context, InetSkEntry message, Fd socket, uint scope)
     {
         ImageEntry image = Stream(context, message);
-        var connection = new RestoredConnection(message, (TcpStreamEntry)image.Message, image.Payload, socket, scope);
+        var connection = new RestoredConnection(
+            message,
+            (TcpStreamEntry)image.Message,
+            image.Payload,
+            socket,
+            scope,
+            context.Files.State.Get<WaitingConnections>().PlaceOf(context, message));
         if (connections.Count == 0)
         {
             context.BeforeThaw.Add(() => LetGo(context));
@@ -93,7 +99,7 @@ internal sealed class RestoredConnections : IDisposable
             return;
         }
 
-        connection.Connect();
+        connection.Connect(connection.HasUrgent ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
         if (connection.IsOver)
         {
             connection.End(context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4));
@@ -133,6 +139,7 @@ internal sealed class RestoredConnections : IDisposable
         List<ConnectionEnds> all = [.. context.Files.Entries.Values
             .Where(entry => entry.Type == FdTypes.Inetsk && IsConnection(context, entry.Isk))
             .Where(entry => (TcpState)entry.Isk.State != TcpState.TCP_CLOSE)
+            .Where(entry => context.Files.State.Get<WaitingConnections>().PlaceOf(context, entry.Isk) == 0)
             .Select(entry => RestoredConnection.EndsOf(entry.Isk))];
         HashSet<string> keys = [.. all.Select(TcpConnections.Key)];
         return all.FindAll(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored)));
@@ -154,7 +161,7 @@ internal sealed class RestoredConnections : IDisposable
             connection.LeaveRepair();
         }
 
-        foreach (RestoredConnection connection in connections.Values)
+        foreach (RestoredConnection connection in connections.Values.OrderBy(connection => connection.Place))
         {
             connection.Finish(connection.NeedsForging ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
         }
@@ -167,17 +174,22 @@ internal sealed class RestoredConnections : IDisposable
 /// <param name="queues">What is in them.</param>
 /// <param name="socket">Its descriptor.</param>
 /// <param name="scope">The interface of link-local addresses.</param>
+/// <param name="place">Its place among those that wait to be accepted (<see cref="WaitingConnections"/>); 0 if it doesn't.</param>
 internal sealed class RestoredConnection(
-    InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope)
+    InetSkEntry message, TcpStreamEntry stream, ReadOnlyMemory<byte> queues, Fd socket, uint scope, int place)
 {
     // What a connection that is over had at its other end doesn't matter any more: tried when that one exists again.
     private const int MostPorts = 20;
 
-    private readonly TcpState state = (TcpState)message.State;
+    // One that waits to be accepted asks anew.
+    private readonly TcpState state = place > 0 ? TcpState.TCP_SYN_SENT : (TcpState)message.State;
     private ushort peerPort = (ushort)message.DstPort;
 
     /// <summary>Its file.</summary>
     public uint Id => message.Id;
+
+    /// <inheritdoc cref="RestoredConnection" path="/param[@name='place']"/>
+    public int Place => place;
 
     /// <summary>Its descriptor.</summary>
     public Fd Socket { get; set; } = socket;
@@ -199,6 +211,9 @@ internal sealed class RestoredConnection(
 
     private uint Written => stream.OutqSeq - (TcpStates.HasUnacknowledgedFin(state) || TcpStates.HasAcknowledgedFin(state) ? 1u : 0);
 
+    /// <summary>Whether out-of-band data waits to be read.</summary>
+    public bool HasUrgent => stream.Urgent > 0 && stream.Urgent <= stream.InqLen;
+
     private ReadOnlySpan<byte> ReceiveQueue => queues.Span[..(int)stream.InqLen];
 
     private ReadOnlySpan<byte> Unacknowledged => queues.Span.Slice((int)stream.InqLen, (int)(stream.OutqLen - Unsent));
@@ -213,7 +228,8 @@ internal sealed class RestoredConnection(
         (ushort)message.DstPort);
 
     /// <summary>Makes it established, with what was received and what was sent; or ready to ask again for a connection.</summary>
-    public void Connect()
+    /// <param name="raw">The socket for what the peer would send; null unless out-of-band data waits.</param>
+    public void Connect(Fd? raw)
     {
         if (state == TcpState.TCP_SYN_SENT)
         {
@@ -231,7 +247,7 @@ internal sealed class RestoredConnection(
             TcpRepair.Set(Socket, TcpOption.TCP_TIMESTAMP, (int)stream.Timestamp, "TCP_TIMESTAMP");
         }
 
-        FillQueues();
+        FillQueues(raw);
         SetWindow();
     }
 
@@ -281,6 +297,10 @@ internal sealed class RestoredConnection(
             FileOwner.RestoreFlags(Socket, message.Flags | (uint)OpenFlags.O_NONBLOCK);
             ConnectTo("connect again");
             FileOwner.RestoreFlags(Socket, message.Flags);
+            if (place > 0)
+            {
+                TcpRepair.Send(Socket, queues.Span[(int)stream.InqLen..]);
+            }
         }
         else if (!IsOver)
         {
@@ -364,12 +384,20 @@ internal sealed class RestoredConnection(
         TcpRepair.SetAgreement(Socket, CollectionsMarshal.AsSpan(options));
     }
 
-    private void FillQueues()
+    private void FillQueues(Fd? raw)
     {
         if (stream.InqLen > 0)
         {
             SocketOptions.GrowReceiveBuffer(Socket, Room(stream.InqLen));
-            TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue);
+            int mark = HasUrgent ? (int)stream.Urgent - 1 : ReceiveQueue.Length;
+            TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue[..mark]);
+            if (HasUrgent)
+            {
+                // Only a segment that says so makes a byte urgent; its pointer is to the byte behind it.
+                ForgedSegment urgent = Forged(TcpFlags.Urg | TcpFlags.Ack, Received - stream.InqLen + (uint)mark, Written - stream.OutqLen);
+                (urgent with { Urgent = 1, Data = queues.Slice(mark, 1) }).Send(raw!);
+                TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue[(mark + 1)..]);
+            }
         }
 
         if (Unacknowledged.Length > 0)

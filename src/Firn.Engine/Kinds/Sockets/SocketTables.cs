@@ -13,9 +13,13 @@ internal sealed class SocketTables
     private readonly List<UnixSocketInfo> waiting = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, PacketSocketInfo>? packet;
+    private InetSockets? inet;
     private HashSet<ulong>? netlinkLists;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
+
+    /// <summary>Network namespaces of the tree that its root is not in.</summary>
+    public IReadOnlyList<DumpedNamespace> Nested { get; set; } = [];
 
     /// <summary>All Unix sockets, by inode number.</summary>
     public Dictionary<ulong, UnixSocketInfo> Unix
@@ -26,9 +30,33 @@ internal sealed class SocketTables
             {
                 using var diag = SockDiag.Open();
                 unix = diag.ReadUnix(waiting);
+                foreach (DumpedNamespace nested in Nested)
+                {
+                    using NamespaceVisit visit = nested.Visit();
+                    using var there = SockDiag.Open();
+                    foreach ((ulong inode, UnixSocketInfo info) in there.ReadUnix(waiting))
+                    {
+                        unix.TryAdd(inode, info);
+                    }
+                }
             }
 
             return unix;
+        }
+    }
+
+    /// <summary>All sockets of TCP and UDP.</summary>
+    public InetSockets Inet
+    {
+        get
+        {
+            if (inet is null)
+            {
+                using var diag = SockDiag.Open();
+                inet = diag.ReadInet();
+            }
+
+            return inet;
         }
     }
 
@@ -120,27 +148,38 @@ internal sealed class SocketTables
         return listenerOf.GetValueOrDefault(client);
     }
 
-    /// <summary>Refuses a socket that doesn't live in the tree's network namespace.</summary>
+    /// <summary>The id of the network namespace that a socket lives in: not always that of its task.</summary>
+    public static uint NamespaceOf(DumpContext context, OpenFile file)
+        => Find(context, file, out _)?.Id ?? file.Owner.Ids.NetNsId;
+
+    /// <summary>Refuses a socket that lives in a network namespace without a task of the tree.</summary>
     public static bool IsInOwnNamespace(DumpContext context, OpenFile file)
     {
-        ulong own = context.Namespace(CloneFlags.CLONE_NEWNET).Inode;
-        SysResult result = Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCGSKNS);
-        if (result.IsError)
-        {
-            return true;
-        }
-
-        using var fd = new Fd(result.Int32);
-        Sys.Fstat(fd.Number, out FileStat stat).OrThrow("fstat of a network namespace");
-        if (stat.st_ino == own)
+        if (Find(context, file, out ulong inode) is not null)
         {
             return true;
         }
 
         context.Problems.Add(
-            "socket-namespace", file.Owner.Pid, $"fd {file.Number}: socket of the network namespace {stat.st_ino}",
-            "sockets of another network namespace than that of the tree's root can't be saved yet",
+            "socket-namespace", file.Owner.Pid, $"fd {file.Number}: socket of the network namespace {inode}",
+            "no task of the tree is in that namespace, so that the namespace isn't saved",
             "let the program close it before the dump");
         return false;
+    }
+
+    private static DumpedNamespace? Find(DumpContext context, OpenFile file, out ulong inode)
+    {
+        DumpedNamespace roots = context.Namespace(CloneFlags.CLONE_NEWNET);
+        inode = roots.Inode;
+        SysResult result = Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCGSKNS);
+        if (result.IsError)
+        {
+            return roots;
+        }
+
+        using var fd = new Fd(result.Int32);
+        Sys.Fstat(fd.Number, out FileStat stat).OrThrow("fstat of a network namespace");
+        ulong its = inode = stat.st_ino;
+        return its == roots.Inode ? roots : context.Of(CloneFlags.CLONE_NEWNET).FirstOrDefault(found => found.Inode == its);
     }
 }

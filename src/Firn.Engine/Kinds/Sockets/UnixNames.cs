@@ -142,7 +142,7 @@ internal sealed class UnixNames(RestoreContext context)
         => WithAddress(to, address =>
         {
             byte[] name = address.ToArray();
-            SysResult result = PeerIdentity.Call(context, seen, identity => Sys.ConnectAs(identity, socket.Number, name));
+            SysResult result = PeerIdentity.Connect(context, seen, socket, name);
             if (result.IsError)
             {
                 using var identity = BorrowedIdentity.OfHolder(context, holderOfFile);

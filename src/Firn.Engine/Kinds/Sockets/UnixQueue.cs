@@ -4,6 +4,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Google.Protobuf;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Sockets;
 
@@ -52,6 +53,16 @@ internal static class UnixQueue
 
             if (message.Sender is { } sender)
             {
+                if (sender.pid != 0 && context.InnerId(sender.pid) == 0)
+                {
+                    context.Log.LogWarning(
+                        "pid {Pid} {Resource}: a message of a process that is gone, {Sender}, waits; within the pid namespace it will have "
+                            + "another id",
+                        file.Owner.Pid,
+                        file.Resource,
+                        sender.pid);
+                }
+
                 packet.Credentials = new SkCredentialsEntry { Pid = context.InnerId(sender.pid), Uid = sender.uid, Gid = sender.gid };
             }
 

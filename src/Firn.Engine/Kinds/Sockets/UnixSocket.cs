@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Namespaces.Mounts;
@@ -8,6 +9,7 @@ using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Netlink;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 
@@ -90,7 +92,7 @@ internal sealed class UnixSocket : FileKind
         UnixSocketInfo info = tables.Unix[file.Stat.st_ino];
         UnixSkEntry message = entry.Usk = Message(
             file.Id, info, (uint)file.Flags, FileOwner.Dump(context, file), SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
-        message.NsId = file.Owner.Ids.NetNsId;
+        message.NsId = SocketTables.NamespaceOf(context, file);
         if (info is { Type: SocketType.SOCK_DGRAM, PeerInode: null })
         {
             // To connect to it makes the kernel call both ends established (unix_dgram_connect).
@@ -117,7 +119,7 @@ internal sealed class UnixSocket : FileKind
             .OrThrow($"getsockopt({file.Resource}, SO_PEERCRED)");
         if (peer.pid != 0)
         {
-            message.PeerCredentials = new SkCredentialsEntry { Pid = context.InnerId(peer.pid), Uid = peer.uid, Gid = peer.gid };
+            message.PeerCredentials = new SkCredentialsEntry { Pid = InnerPeer(context, file, peer.pid), Uid = peer.uid, Gid = peer.gid };
         }
 
         if (info.Name is [not 0, ..])
@@ -139,6 +141,24 @@ internal sealed class UnixSocket : FileKind
             DumpError(file, message);
             UnixQueue.Dump(context, file);
         }
+    }
+
+    // The id of a process that is gone, as it was within the tree's pid namespace, only a task in there is told.
+    private static int InnerPeer(DumpContext context, OpenFile file, int outer)
+    {
+        int inner = context.InnerId(outer);
+        if (inner != 0 || file.Via is not null || file.Owner.Leader.Remote is not { } remote)
+        {
+            return inner;
+        }
+
+        Ucred peer = default;
+        RemoteBuffer answer = remote.Batch.Allocate(Unsafe.SizeOf<Ucred>());
+        RemoteBuffer length = remote.Batch.Data(Unsafe.SizeOf<Ucred>());
+        remote.Batch.Call(Sysno.getsockopt, file.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEERCRED, answer, length);
+        remote.Batch.Then(() => peer = answer.As<Ucred>()[0]);
+        remote.Batch.Run("ask for a peer's credentials");
+        return peer.pid;
     }
 
     // A peer that closes with unread data resets the connection; of connected sockets there is no other error.
@@ -318,7 +338,7 @@ internal sealed class UnixSocket : FileKind
             new FownEntry { Uid = 0, Euid = 0, Signum = 0, PidType = 0, Pid = 0 },
             SocketOptions.Read(file.Taken, SocketFamily.AF_UNIX));
         message.Uflags = UnixSocketMaker.External;
-        message.NsId = file.Owner.Ids.NetNsId;
+        message.NsId = SocketTables.NamespaceOf(context, file);
         context.Images.Add(ImageKind.Files, 0, new FileEntry { Type = FdTypes.Unixsk, Id = id, Usk = message });
     }
 

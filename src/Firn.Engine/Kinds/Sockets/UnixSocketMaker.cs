@@ -183,7 +183,7 @@ internal sealed class UnixSocketMaker : IDisposable
 
     private void Listen(Fd fd, Node node, int backlog, SkCredentialsEntry? seen)
     {
-        SysResult result = PeerIdentity.Call(context, seen, identity => Sys.ListenAs(identity, fd.Number, backlog));
+        SysResult result = PeerIdentity.Listen(context, seen, fd, backlog);
         if (result.IsError)
         {
             using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);
@@ -225,12 +225,8 @@ internal sealed class UnixSocketMaker : IDisposable
     private void MakePair(Node node, Node? peer)
     {
         using NamespaceVisit? network = NestedNamespaces.VisitNetwork(context, node.Message.NsId);
-        int first = -1;
-        int second = -1;
         SocketType type = node.Type | SocketType.SOCK_CLOEXEC;
-        SysResult result = PeerIdentity.Call(
-            context, node.Message.PeerCredentials,
-            identity => Sys.SocketPairAs(identity, SocketFamily.AF_UNIX, type, out first, out second));
+        SysResult result = PeerIdentity.SocketPair(context, node.Message.PeerCredentials, type, out int first, out int second);
         if (result.IsError)
         {
             using var identity = BorrowedIdentity.OfHolder(context, node.Message.Id);

@@ -1,3 +1,4 @@
+using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
@@ -109,6 +110,15 @@ internal sealed partial class MountTree
     private void QueueFileSystem(RemoteBatch batch, MakeFileSystem make)
     {
         string what = $"a file system of type {make.Type}";
+        Slot? home = null;
+        if (ShownBy(make) is { } shown)
+        {
+            const int ForReading = (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+            RemoteBuffer here = batch.Text($"/proc/thread-self/ns/{shown.Kind.Name}");
+            home = Queue(batch, what, Sysno.openat, At.AT_FDCWD, here, ForReading);
+            Queue(batch, what, Sysno.setns, shown.NumberInFirst, (int)shown.Kind.Flag);
+        }
+
         Slot fs = Queue(batch, what, Sysno.fsopen, batch.Text(make.Type), MountCall.FSOPEN_CLOEXEC);
         if (make.Source.Length > 0)
         {
@@ -142,6 +152,27 @@ internal sealed partial class MountTree
         Queue(batch, what, Sysno.fsconfig, fs, (int)FsConfigCommand.FSCONFIG_CMD_CREATE, 0, 0, 0);
         slots[make.Handle] = Queue(batch, what, Sysno.fsmount, fs, MountCall.FSMOUNT_CLOEXEC, (ulong)make.Attributes);
         Queue(batch, what, Sysno.close, fs);
+        if (home is not null)
+        {
+            Queue(batch, what, Sysno.setns, home, 0);
+            Queue(batch, what, Sysno.close, home);
+        }
+    }
+
+    // Some show a namespace of who has mounted them: where they are mounted in a nested mount namespace alone, that of its tasks.
+    private RestoredNamespace? ShownBy(MakeFileSystem make)
+    {
+        CloneFlags flag = make.Type switch
+        {
+            "sysfs" => CloneFlags.CLONE_NEWNET,
+            "mqueue" => CloneFlags.CLONE_NEWIPC,
+            _ => 0,
+        };
+        RestoredNamespace?[] places = [.. make.MountIds.Select(id => NestedNamespaces.OfMount(context, (int)id)).Distinct()];
+        return flag != 0 && places is [{ } place]
+            && context.Tasks.Find(task => !task.IsZombie && task.Ids.MntNsId == place.Id) is { } task
+            && NamespaceKinds.All.First(kind => kind.Flag == flag) is { } kind
+            && NestedNamespaces.Find(context, flag, kind.GetId(task.Ids)) is { NumberInFirst: >= 0 } shown ? shown : null;
     }
 
     // Some options would change what all others see too; some only the first mount of all may give.

@@ -14,7 +14,8 @@ namespace Firn.Engine.Kinds.Namespaces.Network;
 /// Each keeps its index, its name and its address. What is of CRIU's format stands there; the kernel's own message about the device beside
 /// it has the rest.
 /// </remarks>
-internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace own, RouteNetlink network, RouteNetlink outside, Fd home)
+internal sealed class NetworkDevices(
+    RestoreContext context, RestoredNamespace own, RouteNetlink network, RouteNetlink outside, Fd home, NetworkPeers peers)
 {
     private const uint KeptFlags = RouteConstants.IFF_NOARP | RouteConstants.IFF_PROMISC | RouteConstants.IFF_ALLMULTI
         | RouteConstants.IFF_MULTICAST;
@@ -31,8 +32,6 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
         1, 2, 3, 4, 5, 6, 7, 8, 9, 22, 23, 24, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 45, 46,
     ];
 
-    private readonly HashSet<uint> made = [];
-
     /// <summary>Adds what can't be made again to the problems.</summary>
     public static void Examine(DumpContext context, DumpedNamespace own, RouteNetlink network)
     {
@@ -48,7 +47,7 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
     }
 
     /// <summary>Adds the images.</summary>
-    public static void Dump(DumpContext context, DumpedNamespace own, RouteNetlink network)
+    public static void Dump(DumpContext context, DumpedNamespace own, RouteNetlink network, IReadOnlyList<NetnsId> others)
     {
         foreach (LinkInfo link in network.ReadLinks().Where(link => !IsFallback(link)))
         {
@@ -65,6 +64,11 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
             if (!link.HasLinkOutside)
             {
                 entry.PeerNsid = own.Id;
+            }
+            else if (link.Number(RouteConstants.IFLA_LINK_NETNSID) is { } number
+                && others.FirstOrDefault(other => other.NetnsidValue == (int)number) is { } other)
+            {
+                entry.PeerNsid = other.TargetNsId;
             }
 
             if (!link.IsLoopback && link.Attribute(RouteConstants.IFLA_ADDRESS) is { Length: > 0 } address)
@@ -104,10 +108,10 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
         while (waiting.Count > 0)
         {
             NetDeviceEntry device = waiting.Find(device =>
-                    device.Type != NdType.Macvlan || !IsInside(device) || made.Contains(device.PeerIfindex))
+                    device.Type != NdType.Macvlan || !IsInside(device) || peers.Made.Contains((own.Id, device.PeerIfindex)))
                 ?? throw Bad($"device {waiting[0].Name} lies on one that is not there");
             waiting.Remove(device);
-            if (made.Add(device.Ifindex) && device.Type != NdType.Loopback)
+            if (peers.Made.Add((own.Id, device.Ifindex)) && device.Type != NdType.Loopback)
             {
                 Make(device, devices);
             }
@@ -158,6 +162,21 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
 
     private static bool IsFallback(LinkInfo link) => !link.IsUp && Fallbacks.Contains(link.Name);
 
+    private bool IsElsewhere(NetDeviceEntry device, out Fd there, out NetDeviceEntry? peer)
+    {
+        there = home;
+        peer = null;
+        if (!device.HasPeerNsid || device.PeerNsid == own.Id
+            || !peers.ById.TryGetValue(device.PeerNsid, out (Fd Namespace, List<NetDeviceEntry> Devices) other))
+        {
+            return false;
+        }
+
+        there = other.Namespace;
+        peer = other.Devices.Find(end => end.Ifindex == device.PeerIfindex);
+        return peer is not null;
+    }
+
     private bool IsInside(NetDeviceEntry device) => device.HasPeerNsid && device.PeerNsid == own.Id && device.PeerIfindex != device.Ifindex;
 
     private void Make(NetDeviceEntry device, List<NetDeviceEntry> all)
@@ -195,6 +214,8 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
     private void MakeVeth(NetDeviceEntry device, LinkInfo? link, List<NetDeviceEntry> all)
     {
         NetDeviceEntry? peer = IsInside(device) ? all.Find(other => other.Ifindex == device.PeerIfindex) : null;
+        bool isElsewhere = IsElsewhere(device, out Fd there, out NetDeviceEntry? far);
+        peer ??= far;
         string[] outer = context.Options.External.Find("veth", device.Name)?.Value?.Split('@') ?? [];
         Request(
             network,
@@ -206,6 +227,11 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
                     {
                         end.Header(new Ifinfomsg { ifi_index = (int)peer.Ifindex });
                         AddCommon(end, peer, peer.HasLink ? LinkInfo.Parse(peer.Link.Span) : null);
+                        if (isElsewhere)
+                        {
+                            end.Add(RouteConstants.IFLA_NET_NS_FD, (uint)there.Number);
+                        }
+
                         return;
                     }
 
@@ -218,7 +244,7 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
             $"veth {device.Name}");
         if (peer is not null)
         {
-            made.Add(peer.Ifindex);
+            peers.Made.Add((isElsewhere ? device.PeerNsid : own.Id, peer.Ifindex));
         }
         else
         {
@@ -285,7 +311,8 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
     {
         MacvlanLinkEntry macvlan = device.Macvlan ?? throw Bad($"device {device.Name} has no mode; the image is damaged: dump again");
         bool isInside = IsInside(device);
-        uint below = isInside ? device.PeerIfindex : OuterIndex(device);
+        using RouteNetlink? elsewhere = !isInside && IsElsewhere(device, out Fd there, out _) ? OpenIn(there) : null;
+        uint below = isInside || elsewhere is not null ? device.PeerIfindex : OuterIndex(device);
         using Fd here = Sys.Open("/proc/thread-self/ns/net", OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
         NetlinkMessage message = Begin(device, link)
             .Add(RouteConstants.IFLA_LINK, below)
@@ -304,7 +331,13 @@ internal sealed class NetworkDevices(RestoreContext context, RestoredNamespace o
             message.Add(RouteConstants.IFLA_NET_NS_FD, (uint)here.Number);
         }
 
-        Request(isInside ? network : outside, message, $"macvlan {device.Name}");
+        Request(isInside ? network : elsewhere ?? outside, message, $"macvlan {device.Name}");
+    }
+
+    private static RouteNetlink OpenIn(Fd there)
+    {
+        using NamespaceVisit visit = NamespaceVisit.Enter(there, CloneFlags.CLONE_NEWNET);
+        return RouteNetlink.Open();
     }
 
     private uint OuterIndex(NetDeviceEntry device)

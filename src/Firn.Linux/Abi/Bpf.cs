@@ -1,0 +1,69 @@
+using System.Runtime.InteropServices;
+
+namespace Firn.Linux.Abi;
+
+/// <summary>Commands of bpf(2) for maps, their types and flags (include/uapi/linux/bpf.h).</summary>
+public static class BpfConstants
+{
+    public const int BPF_MAP_CREATE = 0;
+    public const int BPF_MAP_GET_FD_BY_ID = 14;
+    public const int BPF_OBJ_GET_INFO_BY_FD = 15;
+    public const int BPF_MAP_FREEZE = 22;
+    public const int BPF_MAP_LOOKUP_BATCH = 24;
+    public const int BPF_MAP_UPDATE_BATCH = 26;
+    public const uint BPF_MAP_TYPE_HASH = 1;
+    public const uint BPF_MAP_TYPE_ARRAY = 2;
+    public const uint BPF_MAP_TYPE_LRU_HASH = 9;
+    public const uint BPF_MAP_TYPE_LPM_TRIE = 11;
+    public const uint BPF_F_RDONLY = 8;
+    public const uint BPF_F_WRONLY = 16;
+}
+
+/// <summary>What BPF_OBJ_GET_INFO_BY_FD says of a map: struct bpf_map_info (include/uapi/linux/bpf.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct BpfMapInfo
+{
+    public uint type;
+    public uint id;
+    public uint key_size;
+    public uint value_size;
+    public uint max_entries;
+    public uint map_flags;
+    public BpfName name;
+    public uint ifindex;
+    public uint btf_vmlinux_value_type_id;
+    public ulong netns_dev;
+    public ulong netns_ino;
+    public uint btf_id;
+    public uint btf_key_type_id;
+    public uint btf_value_type_id;
+    public uint pad;
+    public ulong map_extra;
+}
+
+/// <summary>What BPF_MAP_CREATE takes: the first member of union bpf_attr (include/uapi/linux/bpf.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct BpfMapAttributes
+{
+    public uint map_type;
+    public uint key_size;
+    public uint value_size;
+    public uint max_entries;
+    public uint map_flags;
+    public uint inner_map_fd;
+    public uint numa_node;
+    public BpfName map_name;
+    public uint map_ifindex;
+    public uint btf_fd;
+    public uint btf_key_type_id;
+    public uint btf_value_type_id;
+    public uint btf_vmlinux_value_type_id;
+    public ulong map_extra;
+}
+
+/// <summary>The 16 bytes of a name.</summary>
+[System.Runtime.CompilerServices.InlineArray(16)]
+public struct BpfName
+{
+    private byte first;
+}
