@@ -77,6 +77,28 @@ public static class InterruptedCall
     }
 
     /// <summary>
+    /// Whether a thread is within a call whose time ends some time, and neither the program nor the registers know how much of it is left.
+    /// </summary>
+    /// <param name="tid">The thread, stopped and not let run since.</param>
+    /// <param name="registers">Its registers as found.</param>
+    public static bool HasUnknownEnd(int tid, in UserRegs registers)
+    {
+        if (FindContinued(tid, registers) is not { Remaining: null, Number: var number })
+        {
+            return false;
+        }
+
+        // The operation of futex(2) without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME; only FUTEX_WAIT has a time that is not absolute.
+        const ulong OperationMask = 0x7f;
+        return number switch
+        {
+            Sysno.poll => (int)registers.rdx > 0,
+            Sysno.futex => (registers.rsi & OperationMask) == 0 && registers.r10 != 0,
+            _ => true,
+        };
+    }
+
+    /// <summary>
     /// The registers of a thread whose call ended with EINTR for the stop alone: begun anew, where it waits without end. Linux never begins
     /// these calls anew by itself.
     /// </summary>

@@ -54,6 +54,7 @@ public sealed class ConversationTests
         Peer peer = Peer.Talk(space, ["--dir", images], Dump(target));
         Assert.Equal(DumpHooks, peer.Hooks);
         Assert.True(peer.Answer.Success, peer.Answer.CrErrmsg);
+        Assert.Equal("080610012a0a0a087072652d64756d70", Convert.ToHexStringLower(peer.Replies[0].ToByteArray()));
         Assert.Equal("08011001 1a020800".Replace(" ", "", StringComparison.Ordinal), Convert.ToHexStringLower(peer.Answer.ToByteArray()));
         Assert.Equal(0, peer.Status);
         space.UntilEmpty();
@@ -64,6 +65,7 @@ public sealed class ConversationTests
         Assert.Equal(RestoreHooks, peer.Hooks);
         Assert.True(peer.Answer.Success, peer.Answer.CrErrmsg);
         Assert.Equal(target, peer.Answer.Restore.Pid);
+        Assert.Equal($"08021001220208{target:x2}", Convert.ToHexStringLower(peer.Answer.ToByteArray()));
         Assert.Equal(0, peer.Status);
         Assert.False(peer.IsChild);
         Assert.Contains(target, space.Pids);
@@ -161,6 +163,9 @@ public sealed class ConversationTests
         Peer peer = Peer.Talk(space, ["--dir", images], Dump(30000));
         Assert.Equal((RequestType.Dump, false, 3), (peer.Answer.Type, peer.Answer.Success, peer.Answer.CrErrno));
         Assert.StartsWith("Error (firn/dump): there is no process 30000", peer.Answer.CrErrmsg, StringComparison.Ordinal);
+        Reply withoutText = peer.Answer.Clone();
+        withoutText.ClearCrErrmsg();
+        Assert.Equal("080110001a0208003803", Convert.ToHexStringLower(withoutText.ToByteArray()));
         Assert.Matches(
             @"(?m)^\(\d\d\.\d{6}\) Error \(firn/dump\): there is no process 30000", File.ReadAllText(Path.Combine(images, "dump.log")));
     }

@@ -27,8 +27,8 @@ int main(int argc, char **argv)
     }
     ready();
     int status = -1;
-    kill(pid, SIGUSR1);
     CHECK(mq_getattr(queue, &state) == 0 && state.mq_curmsgs == 3 && state.mq_maxmsg == 5 && state.mq_msgsize == 100 && state.mq_flags == O_NONBLOCK);
+    kill(pid, SIGUSR1);
     CHECK(waitpid(pid, &status, 0) == pid && status == 0 && mq_receive(copy, got, sizeof(got), &priority) == 3 && !memcmp(got, "low", 3) && priority == 1);
     CHECK(mq_send(writer, "more", 4, 3) == 0 && mq_send(reader, "x", 1, 1) == -1 && errno == EBADF && mq_receive(reader, got, sizeof(got), &priority) == 4 && priority == 3);
     CHECK(mq_receive(queue, got, sizeof(got), &priority) == 0 && mq_receive(queue, got, sizeof(got), &priority) == -1 && errno == EAGAIN);

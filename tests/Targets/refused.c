@@ -2,7 +2,6 @@
 #include "target.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
@@ -65,14 +64,6 @@ static void corked(void)
     MUST(connect(fd, (void *)&a, n));
     MUST(setsockopt(fd, IPPROTO_UDP, UDP_CORK, &on, sizeof(on)));
     MUST(send(fd, "part", 4, 0));
-}
-
-static void packets(void)
-{
-    int ends[2];
-    MUST(pipe2(ends, O_DIRECT));
-    MUST(write(ends[1], "one", 3));
-    MUST(write(ends[1], "two", 3));
 }
 
 static void linked(void)
@@ -168,8 +159,6 @@ int main(int argc, char **argv)
         established();
     else if (!strcmp(kind, "udp-corked"))
         corked();
-    else if (!strcmp(kind, "pipe-packets"))
-        packets();
     else if (!strcmp(kind, "link-remap"))
         linked();
     else if (!strcmp(kind, "ghost-limit"))
@@ -203,15 +192,6 @@ int main(int argc, char **argv)
         OFFERED(ftruncate(fd, 4096));
         OFFERED(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
         close(fd);
-    } else if (!strcmp(kind, "aio-ring")) {
-        aio_context_t context = 0;
-        OFFERED(syscall(SYS_io_setup, 4, &context));
-    } else if (!strcmp(kind, "hugetlb"))
-        OFFERED(mmap(NULL, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0) == MAP_FAILED ? -1 : 0);
-    else if (!strcmp(kind, "sysv-shm")) {
-        int id = OFFERED(shmget(IPC_PRIVATE, 4096, 0600));
-        OFFERED(shmat(id, NULL, 0) == (void *)-1 ? -1 : 0);
-        shmctl(id, IPC_RMID, NULL);
     } else if (!strcmp(kind, "process-group"))
         lost_group();
     else if (!strcmp(kind, "pidfd-outside"))

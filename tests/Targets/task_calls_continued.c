@@ -6,7 +6,7 @@
 #include <sys/select.h>
 #include <sys/syscall.h>
 
-enum { NAP, NAP_IN_PLACE, CLOCK_NAP, SELECT, INTERRUPTED, POLL = INTERRUPTED, FUTEX, FUTEX_ABSOLUTE, NAP_ABSOLUTE, SHORT_NAP, COUNT };
+enum { NAP, NAP_IN_PLACE, CLOCK_NAP, SELECT, INTERRUPTED, POLL = INTERRUPTED, FUTEX, FUTEX_ABSOLUTE, NAP_ABSOLUTE, SHORT_NAP, LONG_POLL, LONG_FUTEX, LONG_NAP, COUNT };
 enum { LONG = 3600, WAIT = 4000 };
 static volatile int tid[COUNT], ended[COUNT];
 static int result[COUNT], error[COUNT], word;
@@ -74,6 +74,15 @@ static void *run(void *argument)
         time = in(WAIT / 1000.0);
         errno = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
         break;
+    case LONG_POLL:
+        poll(&nothing, 1, (LONG + 1000) * 1000);
+        break;
+    case LONG_FUTEX:
+        futex(FUTEX_WAIT_PRIVATE, &(struct timespec){ LONG + 2000, 0 });
+        break;
+    case LONG_NAP:
+        nanosleep(&(struct timespec){ LONG + 3000, 0 }, NULL);
+        break;
     case SHORT_NAP:
         result[me] = nanosleep(&(struct timespec){ WAIT / 1000, 0 }, NULL);
         break;
@@ -82,6 +91,22 @@ static void *run(void *argument)
     left[me] = rest.tv_sec + rest.tv_nsec / 1e9;
     ended[me] = 1;
     return NULL;
+}
+
+// Whether some sleeper is to be woken in a time between two; also where no one may know.
+static int wakes_between(double least, double most)
+{
+    char line[512];
+    FILE *file = fopen("/proc/timer_list", "r");
+    int found = !file;
+    while (!found && fgets(line, sizeof line, file)) {
+        char *at = strstr(line, "expires at ");
+        double left = at ? atof(at + 11) / 1e9 - now() : -1;
+        found = left >= least && left <= most;
+    }
+    if (file)
+        fclose(file);
+    return found;
 }
 
 static void nothing(int signal)
@@ -127,7 +152,13 @@ int main(int argc __attribute__((unused)), char **argv)
         if (left[i] > LONG - slept[i] || left[i] < LONG - (now() - begun[i]) - 0.1)
             differ("call %d: %f of %d s are left, after %f of which %f were slept before", i, left[i], LONG, now() - begun[i], slept[i]);
     }
-    for (int i = INTERRUPTED; i < COUNT; i++) {
+    for (int i = LONG_POLL; i < COUNT; i++) {
+        double whole = LONG + 1000 * (i - LONG_POLL + 1), since = now() - begun[i];
+        if (!wakes_between(whole - since - 1, whole - slept[i]))
+            differ("call %d: it does not end after %f s, but those that were over, and not those between dump and restore", i, whole);
+        CHECK(!ended[i]);
+    }
+    for (int i = INTERRUPTED; i < LONG_POLL; i++) {
         pthread_join(threads[i], NULL);
         int wanted = i == FUTEX || i == FUTEX_ABSOLUTE ? ETIMEDOUT : 0;
         if (error[i] != wanted)

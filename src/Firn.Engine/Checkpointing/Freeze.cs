@@ -62,10 +62,17 @@ internal static class Freeze
                 }
 
                 DumpedTask? task = waiting.Count > 0 ? waiting[0].Task : FindOnWayHome(tree);
-                if (task is null)
+                if (task is null && RestOfTime.Find(tree))
                 {
                     tree.Freezer = freezer;
                     return tree;
+                }
+
+                if (task is null)
+                {
+                    tree.Dispose();
+                    freezer.Forget();
+                    continue;
                 }
 
                 // The child of a vfork is about to give its parent's memory back; or a Firn that was in there was killed a moment ago.

@@ -23,6 +23,7 @@ internal static class FileKinds
         new EpollFile(),
         new InotifyFile(),
         new FanotifyFile(),
+        new IoUringFile(),
         new PidFdFile(),
         new NamespaceFile(),
         new UnixSocket(),

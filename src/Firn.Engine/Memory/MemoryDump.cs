@@ -62,30 +62,40 @@ internal static class MemoryDump
             long begun = Sys.ClockNanoseconds(1);
             ILookup<DumpedTask, DumpedTask> children = context.Tasks.Where(static task => task.Parent is not null)
                 .ToLookup(static task => task.Parent!);
-            foreach (DumpedTask task in context.Tasks)
+            List<TaskPages> owners = [];
+            foreach (DumpedTask task in context.Tasks.Where(static task => !task.IsZombie && task.MemoryOwner == task))
             {
-                if (!task.IsZombie && task.MemoryOwner == task)
+                var pages = new TaskPages(context, task, children[task].Count());
+                all.Add(task, pages);
+                owners.Add(pages);
+            }
+
+            SideBySide.ForEach(owners, static pages => pages.Scan());
+            SideBySide.ForEach(owners, pages =>
+            {
+                if (pages.Task.Parent is not null && all.TryGetValue(pages.Task.Parent.MemoryOwner, out TaskPages? parent))
                 {
-                    var pages = new TaskPages(context, task, children[task].Count());
-                    all.Add(task, pages);
-                    context.PageStatistics.Scanned += pages.Scan();
-                    if (task.Parent is not null && all.TryGetValue(task.Parent.MemoryOwner, out TaskPages? parent))
-                    {
-                        pages.FindShared(parent);
-                        if (children[task.Parent].Count() > 1 && pages.HasManyWritten)
-                        {
-                            pages.FindShared(children[task.Parent].Where(all.ContainsKey).Select(sibling => all[sibling])
-                                .Where(sibling => sibling != pages));
-                        }
-                    }
-
-                    if (!WriteIfFew(pages, models))
-                    {
-                        writers.Add(new PageWriter(context, pages));
-                    }
-
-                    AddPagemap(context, pages);
+                    pages.FindShared(parent);
                 }
+            });
+            var before = new HashSet<DumpedTask>();
+            foreach (TaskPages pages in owners)
+            {
+                DumpedTask task = pages.Task;
+                before.Add(task);
+                context.PageStatistics.Scanned += pages.Found;
+                if (task.Parent is not null && pages.HasManyWritten && children[task.Parent].Count() > 1)
+                {
+                    pages.FindShared(children[task.Parent].Where(sibling => sibling != task && before.Contains(sibling))
+                        .Select(sibling => all[sibling]));
+                }
+
+                if (!WriteIfFew(pages, models))
+                {
+                    writers.Add(new PageWriter(context, pages));
+                }
+
+                AddPagemap(context, pages);
             }
 
             long scanned = Sys.ClockNanoseconds(1);

@@ -11,10 +11,11 @@ internal sealed class PagemapEntries(Pagemap map, IReadOnlyList<AddressRange> ow
 {
     private const ulong MostKept = 16 << 20;
 
+    private readonly Lock gate = new();
     private ulong[] entries = [];
     private ulong[] firsts = [];
 
-    /// <summary>The entries of a run of pages; valid until the next question.</summary>
+    /// <summary>The entries of a run of pages. Of any thread.</summary>
     /// <param name="start">The first address.</param>
     /// <param name="pages">How many; all within one range of the own pages.</param>
     /// <exception cref="LinuxException">They can't be read.</exception>
@@ -22,13 +23,10 @@ internal sealed class PagemapEntries(Pagemap map, IReadOnlyList<AddressRange> ow
     {
         if (!isKept || !Keep())
         {
-            if (entries.Length < pages)
-            {
-                entries = new ulong[pages];
-            }
-
-            map.ReadEntries(start, entries.AsSpan(0, pages));
-            return entries.AsSpan(0, pages);
+            // Of its own for each question: two threads may ask.
+            ulong[] read = new ulong[pages];
+            map.ReadEntries(start, read);
+            return read;
         }
 
         int low = 0;
@@ -44,10 +42,14 @@ internal sealed class PagemapEntries(Pagemap map, IReadOnlyList<AddressRange> ow
 
     private bool Keep()
     {
-        if (firsts.Length > 0)
+        lock (gate)
         {
-            return true;
+            return firsts.Length > 0 || ReadAll();
         }
+    }
+
+    private bool ReadAll()
+    {
 
         ulong count = own.Aggregate(0UL, static (sum, range) => sum + (range.Length / (ulong)Kernel.PageSize));
         if (count > MostKept)
@@ -56,16 +58,17 @@ internal sealed class PagemapEntries(Pagemap map, IReadOnlyList<AddressRange> ow
         }
 
         entries = new ulong[count];
-        firsts = new ulong[own.Count];
+        ulong[] places = new ulong[own.Count];
         ulong next = 0;
         for (int i = 0; i < own.Count; i++)
         {
             int pages = (int)(own[i].Length / (ulong)Kernel.PageSize);
-            firsts[i] = next;
+            places[i] = next;
             map.ReadEntries(own[i].Start, entries.AsSpan((int)next, pages));
             next += (ulong)pages;
         }
 
+        firsts = places;
         return true;
     }
 }

@@ -47,9 +47,11 @@ internal sealed class TaskPages : IDisposable
     /// <summary>The process whose page map stands for this one's in the parent set; null where it needs none.</summary>
     public TaskPages? Donor { get; private set; }
 
-    /// <summary>Finds the pages. One pass over the page tables.</summary>
-    /// <returns>How many there are.</returns>
-    public long Scan()
+    /// <summary>How many pages were found.</summary>
+    public long Found => Count(own);
+
+    /// <summary>Finds the pages. One pass over the page tables. Of any thread.</summary>
+    public void Scan()
     {
         var found = new List<ScannedPages>();
         const ulong End = 0x7ffffffff000;
@@ -77,11 +79,9 @@ internal sealed class TaskPages : IDisposable
                 }
             }
         }
-
-        return Count(own);
     }
 
-    /// <summary>Finds what it shares with its parent.</summary>
+    /// <summary>Finds what it shares with its parent. Of any thread, once the pages of both are found.</summary>
     public void FindShared(TaskPages parent)
     {
         List<AddressRange> candidates = PageRuns.Intersect(

@@ -47,6 +47,7 @@ internal static class ContinuedCalls
     private static long Begin(Remote remote, UserRegs registers, InterruptedCallEntry call)
     {
         const ulong NanosecondsPerSecond = 1_000_000_000;
+        const ulong NanosecondsPerMillisecond = 1_000_000;
         RemoteBuffer time = remote.Batch.Data(
             new Linux.Abi.Timespec
             {
@@ -66,7 +67,7 @@ internal static class ContinuedCalls
                 registers.r10 = time.Address.Value;
                 break;
             default:
-                registers.rdx = call.Remaining / 1_000_000;
+                registers.rdx = (call.Remaining + NanosecondsPerMillisecond - 1) / NanosecondsPerMillisecond;
                 break;
         }
 

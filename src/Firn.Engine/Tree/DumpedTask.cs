@@ -121,6 +121,9 @@ internal sealed class DumpedThread
     /// <summary>The seized thread; null for a zombie.</summary>
     public Tracee? Tracee { get; init; }
 
+    /// <summary>Nanoseconds that are left of the call it is within, where only a look at the kernel's timers has told.</summary>
+    public ulong? RestOfCall { get; set; }
+
     /// <summary>The way into the thread while it is frozen.</summary>
     public Remote? Remote { get; set; }
 

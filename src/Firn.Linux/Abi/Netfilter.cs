@@ -6,7 +6,11 @@ namespace Firn.Linux.Abi;
 public static class NetfilterConstants
 {
     public const int NETLINK_NETFILTER = 12;
+    public const ushort NFNL_SUBSYS_CTNETLINK = 1;
+    public const ushort NFNL_SUBSYS_CTNETLINK_EXP = 2;
     public const ushort NFNL_SUBSYS_NFTABLES = 10;
+    public const ushort IPCTNL_MSG_CT_NEW = 0;
+    public const ushort IPCTNL_MSG_CT_GET = 1;
     public const ushort NFNL_MSG_BATCH_BEGIN = 0x10;
     public const ushort NFNL_MSG_BATCH_END = 0x11;
     public const byte NFPROTO_UNSPEC = 0;

@@ -17,6 +17,8 @@ public static class RouteConstants
     public const ushort RTM_DELRULE = 33;
     public const ushort RTM_GETRULE = 34;
     public const ushort RTM_GETQDISC = 38;
+    public const ushort RTM_NEWNEXTHOP = 104;
+    public const ushort RTM_GETNEXTHOP = 106;
     public const ushort IFLA_ADDRESS = 1;
     public const ushort IFLA_IFNAME = 3;
     public const ushort IFLA_MTU = 4;
@@ -38,18 +40,24 @@ public static class RouteConstants
     public const ushort IFLA_MACVLAN_MODE = 1;
     public const ushort IFLA_MACVLAN_FLAGS = 2;
     public const ushort VETH_INFO_PEER = 1;
+    public const ushort RTA_OIF = 4;
     public const ushort RTA_GATEWAY = 5;
     public const ushort RTA_MULTIPATH = 9;
     public const ushort RTA_CACHEINFO = 12;
     public const ushort RTA_TABLE = 15;
     public const ushort RTA_VIA = 18;
+    public const ushort RTA_ENCAP_TYPE = 21;
+    public const ushort RTA_ENCAP = 22;
     public const ushort RTA_NH_ID = 30;
+    public const ushort NHA_GROUP = 2;
+    public const ushort NHA_OP_FLAGS = 14;
     public const ushort NDA_CACHEINFO = 3;
     public const ushort NDA_PROBES = 4;
     public const ushort NUD_PERMANENT = 0x80;
     public const byte RTPROT_KERNEL = 2;
     public const byte RT_TABLE_LOCAL = 255;
     public const byte RTNH_F_DEAD = 1;
+    public const byte RTNH_F_ONLINK = 4;
     public const byte RTNH_F_LINKDOWN = 16;
     public const uint RTM_F_CLONED = 0x200;
     public const uint IFF_UP = 1;
@@ -108,6 +116,17 @@ public struct Ndmsg
     public ushort ndm_state;
     public byte ndm_flags;
     public byte ndm_type;
+}
+
+/// <summary>struct nhmsg (include/uapi/linux/nexthop.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct Nhmsg
+{
+    public byte nh_family;
+    public byte nh_scope;
+    public byte nh_protocol;
+    public byte resvd;
+    public uint nh_flags;
 }
 
 /// <summary>struct tcmsg (include/uapi/linux/rtnetlink.h).</summary>

@@ -15,7 +15,6 @@ public static class NftablesRuleset
 {
     private const int HeaderSize = 16;
     private const int FamilyHeaderSize = 4;
-    private const int AttributeHeaderSize = 4;
     private const int SendBuffer = 64 << 20;
     private const ushort Create = NetlinkConstants.NLM_F_CREATE;
 
@@ -171,17 +170,9 @@ public static class NftablesRuleset
     private static byte[] ElementsOf(byte[] set)
     {
         List<byte> request = [set[0], 0, 0, 0];
-        Append(request, NetfilterConstants.NFTA_SET_ELEM_LIST_TABLE, ValueOf(set, NetfilterConstants.NFTA_SET_TABLE));
-        Append(request, NetfilterConstants.NFTA_SET_ELEM_LIST_SET, ValueOf(set, NetfilterConstants.NFTA_SET_NAME));
+        NetlinkEditing.Append(request, NetfilterConstants.NFTA_SET_ELEM_LIST_TABLE, ValueOf(set, NetfilterConstants.NFTA_SET_TABLE));
+        NetlinkEditing.Append(request, NetfilterConstants.NFTA_SET_ELEM_LIST_SET, ValueOf(set, NetfilterConstants.NFTA_SET_NAME));
         return [.. request];
-    }
-
-    private static void Append(List<byte> to, ushort type, ReadOnlySpan<byte> value)
-    {
-        int length = AttributeHeaderSize + value.Length;
-        to.AddRange([(byte)length, (byte)(length >> 8), (byte)type, (byte)(type >> 8)]);
-        to.AddRange(value);
-        to.AddRange(new byte[-length & 3]);
     }
 
     // A chain that is part of a rule can't get rules any more once that rule is there; so its rules come before.
@@ -257,7 +248,11 @@ public static class NftablesRuleset
 
     // The number of the generation, in the header, is of the list alone.
     private static byte[] Without(ReadOnlySpan<byte> payload, ushort[] types)
-        => [payload[0], 0, 0, 0, .. Change(payload[FamilyHeaderSize..], (type, value) => types.Contains(type) ? null : value)];
+        =>
+        [
+            payload[0], 0, 0, 0,
+            .. NetlinkEditing.Change(payload[FamilyHeaderSize..], (type, value) => types.Contains(type) ? null : value),
+        ];
 
     // What the kernel tells and doesn't take: a time of elements that end an interval, and flags of an expression that writes an option.
     private static byte[] Acceptable(ushort made, byte[] payload) => made switch
@@ -267,64 +262,27 @@ public static class NftablesRuleset
             NetfilterConstants.NFTA_SET_ELEM_LIST_ELEMENTS,
             element => (NumberIn(element, NetfilterConstants.NFTA_SET_ELEM_FLAGS) & NetfilterConstants.NFT_SET_ELEM_INTERVAL_END) == 0
                 ? element
-                : Change(element, (type, value) => type
+                : NetlinkEditing.Change(element, (type, value) => type
                     is NetfilterConstants.NFTA_SET_ELEM_TIMEOUT or NetfilterConstants.NFTA_SET_ELEM_EXPIRATION ? null : value)),
         NetfilterConstants.NFT_MSG_NEWRULE => ChangeWithin(
             payload,
             NetfilterConstants.NFTA_RULE_EXPRESSIONS,
-            expression => ValueIn(expression, NetfilterConstants.NFTA_EXPR_NAME).SequenceEqual("exthdr\0"u8)
-                ? Change(expression, (type, value) => type == NetfilterConstants.NFTA_EXPR_DATA
-                    && !ValueIn(value, NetfilterConstants.NFTA_EXTHDR_SREG).IsEmpty
-                        ? Change(value, (inner, content) => inner == NetfilterConstants.NFTA_EXTHDR_FLAGS ? null : content)
+            expression => NetlinkEditing.Value(expression, NetfilterConstants.NFTA_EXPR_NAME).SequenceEqual("exthdr\0"u8)
+                ? NetlinkEditing.Change(expression, (type, value) => type == NetfilterConstants.NFTA_EXPR_DATA
+                    && !NetlinkEditing.Value(value, NetfilterConstants.NFTA_EXTHDR_SREG).IsEmpty
+                        ? NetlinkEditing.Change(value, (inner, content) => inner == NetfilterConstants.NFTA_EXTHDR_FLAGS ? null : content)
                         : value)
                 : expression),
         _ => payload,
     };
 
     private static byte[] ChangeWithin(byte[] payload, ushort list, Func<byte[], byte[]> item)
-        => [.. payload[..FamilyHeaderSize], .. Change(payload.AsSpan(FamilyHeaderSize), (type, value) => type == list
-            ? Change(value, (_, element) => item(element))
+        => [.. payload[..FamilyHeaderSize], .. NetlinkEditing.Change(payload.AsSpan(FamilyHeaderSize), (type, value) => type == list
+            ? NetlinkEditing.Change(value, (_, element) => item(element))
             : value)];
 
-    // Each attribute as it was, or with another value, or left out.
-    private static byte[] Change(ReadOnlySpan<byte> attributes, Func<ushort, byte[], byte[]?> value)
-    {
-        List<byte> kept = [];
-        for (ReadOnlySpan<byte> rest = attributes; rest.Length >= AttributeHeaderSize;)
-        {
-            Nlattr header = MemoryMarshal.Read<Nlattr>(rest);
-            if (header.nla_len < AttributeHeaderSize || header.nla_len > rest.Length)
-            {
-                break;
-            }
-
-            ushort type = (ushort)(header.nla_type & ~NetlinkConstants.NLA_F_NESTED);
-            if (value(type, rest[AttributeHeaderSize..header.nla_len].ToArray()) is { } changed)
-            {
-                Append(kept, header.nla_type, changed);
-            }
-
-            rest = rest[Math.Min(rest.Length, (header.nla_len + 3) & ~3)..];
-        }
-
-        return [.. kept];
-    }
-
-    private static ReadOnlySpan<byte> ValueOf(ReadOnlySpan<byte> payload, ushort type) => ValueIn(payload[FamilyHeaderSize..], type);
-
-    private static ReadOnlySpan<byte> ValueIn(ReadOnlySpan<byte> within, ushort type)
-    {
-        var attributes = new NetlinkAttributes(within);
-        while (attributes.MoveNext())
-        {
-            if (attributes.Type == type)
-            {
-                return attributes.Value;
-            }
-        }
-
-        return default;
-    }
+    private static ReadOnlySpan<byte> ValueOf(ReadOnlySpan<byte> payload, ushort type)
+        => NetlinkEditing.Value(payload[FamilyHeaderSize..], type);
 
     private static string TextOf(ReadOnlySpan<byte> payload, ushort type)
         => Encoding.UTF8.GetString(ValueOf(payload, type).TrimEnd((byte)0));
@@ -332,5 +290,5 @@ public static class NftablesRuleset
     private static uint NumberOf(ReadOnlySpan<byte> payload, ushort type) => NumberIn(payload[FamilyHeaderSize..], type);
 
     private static uint NumberIn(ReadOnlySpan<byte> within, ushort type)
-        => ValueIn(within, type) is { Length: >= sizeof(uint) } value ? BinaryPrimitives.ReadUInt32BigEndian(value) : 0;
+        => NetlinkEditing.Value(within, type) is { Length: >= sizeof(uint) } value ? BinaryPrimitives.ReadUInt32BigEndian(value) : 0;
 }

@@ -64,6 +64,9 @@ public sealed class FdInfo
     /// <summary>Unix socket: descriptors that wait in its queue.</summary>
     public int? QueuedFds { get; private set; }
 
+    /// <summary>io_uring: what is under way in it.</summary>
+    public IoUringInfo? IoUring { get; private set; }
+
     /// <summary>tun: the name of its interface.</summary>
     public string? Interface { get; private set; }
 
@@ -94,6 +97,10 @@ public sealed class FdInfo
             if (value.TryTake("inotify "u8))
             {
                 info.InotifyWatches.Add(ParseInotify(value));
+            }
+            else if (value.TryTake("  op="u8) && info.IoUring is { } ring)
+            {
+                info.IoUring = ring with { ArmedPolls = ring.ArmedPolls + 1 };
             }
             else if (value.TryTake("fanotify "u8))
             {
@@ -168,6 +175,9 @@ public sealed class FdInfo
                 break;
             case "scm_fds":
                 QueuedFds = value.Int32();
+                break;
+            case "SqTail" or "CachedSqHead" or "CqHead" or "CachedCqTail" or "SqThread" or "UserFiles" or "UserBufs":
+                IoUring = (IoUring ?? new IoUringInfo()).With(key, value);
                 break;
             case "iff":
                 value.SkipBlanks();

@@ -61,3 +61,42 @@ public sealed record FanotifyGroup(uint Flags, uint EventFlags)
     /// <summary>Its marks, in the kernel's order.</summary>
     public List<FanotifyMark> Marks { get; } = [];
 }
+
+/// <summary>What fdinfo says of an io_uring (io_uring/fdinfo.c): all of its counters run on from 0 and wrap at 32 bits.</summary>
+public sealed record IoUringInfo
+{
+    /// <summary>Requests that the program has put into the ring.</summary>
+    public uint SubmissionTail { get; init; }
+
+    /// <summary>Requests that the kernel has taken out of it.</summary>
+    public uint Taken { get; init; }
+
+    /// <summary>Completions that the program has seen.</summary>
+    public uint CompletionHead { get; init; }
+
+    /// <summary>Completions that the kernel has made.</summary>
+    public uint Completed { get; init; }
+
+    /// <summary>The thread that takes requests by itself (IORING_SETUP_SQPOLL), or -1.</summary>
+    public int Thread { get; init; } = -1;
+
+    /// <summary>Places for registered files.</summary>
+    public int Files { get; init; }
+
+    /// <summary>Registered buffers.</summary>
+    public int Buffers { get; init; }
+
+    /// <summary>Requests that wait for a file to become ready.</summary>
+    public int ArmedPolls { get; init; }
+
+    internal IoUringInfo With(ReadOnlySpan<char> key, ByteReader value) => key switch
+    {
+        "SqTail" => this with { SubmissionTail = (uint)value.Decimal() },
+        "CachedSqHead" => this with { Taken = (uint)value.Decimal() },
+        "CqHead" => this with { CompletionHead = (uint)value.Decimal() },
+        "CachedCqTail" => this with { Completed = (uint)value.Decimal() },
+        "SqThread" => this with { Thread = value.Int32() },
+        "UserFiles" => this with { Files = value.Int32() },
+        _ => this with { Buffers = value.Int32() },
+    };
+}

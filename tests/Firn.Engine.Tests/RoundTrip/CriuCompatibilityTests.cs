@@ -13,6 +13,7 @@ public sealed class CriuCompatibilityTests : IDisposable
     public void A_set_that_CRIU_wrote_restores_and_goes_on(string name)
     {
         var program = new CriuProgram(name);
+        program.NeedsTheVeryFiles();
         using var space = new PidNamespace();
         string own = CriuProgram.Furnish(space);
         string images = program.Unpack(space);

@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
+using Firn.Engine.Kinds.Files;
 using Firn.Images;
 using Firn.Images.Tests;
+using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
@@ -40,6 +43,24 @@ internal sealed class CriuProgram(string name)
         }
 
         return images;
+    }
+
+    /// <summary>
+    /// Skips the test where a program or library that the set has mapped is of another build here: its memory fits no other.
+    /// </summary>
+    public void NeedsTheVeryFiles()
+    {
+        CriuFile files = Files.Single(file => Path.GetFileName(file.Name) == "files.img");
+        foreach (RegFileEntry file in ImageFile.Decode(ImageKind.Files, files.Bytes, files.Name)
+            .Select(entry => ((FileEntry)entry.Message).Reg)
+            .Where(file => file is { BuildId.Count: > 0 } && File.Exists(file.Name)))
+        {
+            using var opened = Sys.Open(file.Name, OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
+            if (!BuildId.Read(opened.Number).SequenceEqual(file.BuildId))
+            {
+                throw Programs.Skipped($"{file.Name} is another build here than the one that CRIU's set has mapped");
+            }
+        }
     }
 
     /// <summary>Puts the program's files where the set names them, as they were when the set was written.</summary>

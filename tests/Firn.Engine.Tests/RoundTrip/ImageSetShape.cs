@@ -32,6 +32,7 @@ internal sealed partial class ImageSetShape
         (@"pagemap\[\]\.(vaddr|nr_pages)", "which pages were touched"),
         (@"files\.tfd\.(ticks|vsec|vnsec)", "time left"),
         (@"files\.isk\.src_port", "a free port"),
+        (@"files\.reg\.(size|build_id\[\d*\])", "which build of a program or library the machine has"),
         (@"files\.epfd\.tfd\[\]\.(data|inode|dev)", "Python's data is an uninitialised union in its upper half; inode and device numbers"),
         (@"timens\.\w+\.tv_n?sec", "the clock"),
         (@"inventory\.dump_criu_run_id", "a random number for each run"),
@@ -102,6 +103,13 @@ internal sealed partial class ImageSetShape
 
         RemoveAll(images["files"], entry => leaked.Contains(Number(entry["id"]!)));
 
+        // Firn's own: by it a restore sees that a mapped file was changed where size and build id say nothing; and who SO_PEERCRED names.
+        foreach (JsonNode file in images["files"]!)
+        {
+            _ = (file["reg"] as JsonObject)?.Remove("mtime");
+            _ = (file["usk"] as JsonObject)?.Remove("peer_credentials");
+        }
+
         // CRIU writes the pages that a child shares with its parent again; Firn refers to the parent's (docs/images.md).
         foreach (JsonArray pagemap in images.Where(image => image.Key.StartsWith("pagemap-", StringComparison.Ordinal))
             .Select(image => image.Value))
@@ -112,10 +120,12 @@ internal sealed partial class ImageSetShape
         foreach (JsonNode core in images.Where(image => image.Key.StartsWith("core-", StringComparison.Ordinal))
             .SelectMany(image => image.Value)!)
         {
-            // Field 1001, which only Firn has: the thread may run on every processor, and shall after a restore on a larger machine too.
-            if (core["thread_core"] is JsonObject threadCore && threadCore["any_cpu"] is not null)
+            // Fields that only Firn has: the thread may run on every processor, and shall after a restore on a larger machine too; and
+            // how much is left of the sleep that it is in.
+            if (core["thread_core"] is JsonObject threadCore)
             {
                 _ = threadCore.Remove("any_cpu");
+                _ = threadCore.Remove("interrupted_call");
             }
 
             DropWhatTheProcessorLacks(core["thread_info"]?["fpregs"]?["xsave"] as JsonObject);

@@ -7,6 +7,7 @@ public sealed class OutsideTests
     [InlineData("shell_job.py")]
     [InlineData("outside_pipes.py")]
     [InlineData("outside_sockets.py")]
+    [InlineData("outside_datagrams.py")]
     [InlineData("outside_files.py")]
     [InlineData("outside_terminal.py")]
     [InlineData("tmux_session.py")]

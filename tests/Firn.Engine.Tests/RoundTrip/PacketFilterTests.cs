@@ -187,6 +187,45 @@ public sealed class PacketFilterTests
         CheckItself(space, root, work);
     }
 
+    [Fact]
+    public void Tracked_connections_are_known_again_with_state_time_and_changed_addresses()
+    {
+        using var space = new PidNamespace();
+        int root = Start(space, out string work);
+        string tool = Programs.Command("/usr/sbin/conntrack", "/sbin/conntrack");
+        string[] entries =
+        [
+            "-p tcp -s 10.1.0.1 -d 10.1.0.2 --sport 5 --dport 6 --state ESTABLISHED -t 5000 -u ASSURED,SEEN_REPLY --mark 7",
+            "-p udp -s 10.1.0.1 -d 10.1.0.2 --sport 5 --dport 6 -t 3000 --src-nat 192.0.2.4",
+            "-p tcp -s 10.1.0.1 -d 10.1.0.3 --sport 50 --dport 60 --state SYN_SENT -t 4000 --dst-nat 192.0.2.9:80",
+            "-p icmp -s 10.1.0.1 -d 10.1.0.2 --icmp-type 8 --icmp-code 0 --icmp-id 77 -t 2000",
+            "-p tcp -s fd00::1 -d fd00::2 --sport 5 --dport 6 --state TIME_WAIT -t 1000",
+        ];
+        foreach (string entry in entries)
+        {
+            Must(Within(space, root, [tool, "-I", .. entry.Split(' ')]));
+        }
+
+        string[] before = Connections(space, root, tool);
+        Assert.Equal(entries.Length, before.Length);
+        string images = Dump(space, root);
+        root = Restore(space, images);
+        Assert.Equal(before, Connections(space, root, tool));
+        CheckItself(space, root, work);
+    }
+
+    // Seconds go on, so that hundreds are compared; use tells how many look at it.
+    private static string[] Connections(PidNamespace space, int root, string tool)
+        => [.. ((string[])["ipv4", "ipv6"]).SelectMany(family =>
+        {
+            Outcome outcome = Within(space, root, tool, "-L", "-f", family);
+            Must(outcome);
+            return Regex.Replace(outcome.Output, @" (\d+)\d\d (\w*) ?(src=| )|use=\d+", match => match.Groups[1].Success
+                ? $" {Math.Round(double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) / 10) * 10} {match.Groups[2].Value} "
+                    + match.Groups[3].Value
+                : string.Empty).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        }).Order(StringComparer.Ordinal)];
+
     private static void Load(PidNamespace space, int root)
     {
         string rules = Path.Combine(space.Directory, "rules");

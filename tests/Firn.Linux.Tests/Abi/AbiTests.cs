@@ -28,7 +28,8 @@ public class AbiTests(ITestOutputHelper output)
         "linux/stat.h", "asm/ipcbuf.h", "asm/shmbuf.h", "asm/sembuf.h", "asm/msgbuf.h", "linux/mqueue.h",
         "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
         "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
-        "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "linux/if_packet.h",
+        "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h",
+        "linux/netfilter/nfnetlink_conntrack.h", "linux/nexthop.h", "linux/if_packet.h",
         "linux/packet_diag.h", "linux/netlink_diag.h", "linux/if_tun.h", "linux/bpf.h", "asm/statfs.h", "sys/user.h",
         "stddef.h",
     ];
@@ -68,6 +69,7 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(Nfgenmsg)] = "struct nfgenmsg",
         [typeof(NetlinkDiagMsg)] = "struct netlink_diag_msg",
         [typeof(NetlinkDiagReq)] = "struct netlink_diag_req",
+        [typeof(Nhmsg)] = "struct nhmsg",
         [typeof(Nlattr)] = "struct nlattr",
         [typeof(Nlmsghdr)] = "struct nlmsghdr",
         [typeof(MountAttr)] = "struct mount_attr",
@@ -124,6 +126,8 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(Ipv6Address)] = 16,
         [typeof(Itimerval)] = 32,
         [typeof(KernelSigaction)] = 32,
+        // Younger than Debian 12's headers (Linux 6.4).
+        [typeof(SyscallUserDispatch)] = 32,
         [typeof(TerminalCharacters)] = 19,
         [typeof(UnixPath)] = 108,
     };

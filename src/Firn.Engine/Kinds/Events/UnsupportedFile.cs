@@ -12,11 +12,6 @@ internal sealed class UnsupportedFile : FileKind
 
     private static readonly (string Name, string What, string Reason, string Remedy)[] Anonymous =
     [
-        (
-            "[io_uring]",
-            "io_uring",
-            "its rings and the requests in flight can't be read whole",
-            "let the program use epoll instead, as UV_USE_IO_URING=0 does for libuv"),
         ("[userfaultfd]", "userfaultfd", "the ranges that it watches are not shown by the kernel", CloseIt),
         ("[perf_event]", "perf event", "its counters belong to the hardware", "stop profiling before the dump"),
         ("bpf-prog", "BPF program", "the kernel doesn't give it back as it was loaded", "load it again after the restore"),

@@ -199,6 +199,13 @@ internal sealed partial class InetSocket : FileKind
 
     private static void ExamineConnection(DumpContext context, OpenFile file, string what)
     {
+        if (SocketTables.NamespaceOf(context, file) != context.Namespace(CloneFlags.CLONE_NEWNET).Id)
+        {
+            Refuse(
+                context, file, "tcp-nested", what, "it is in another network namespace than the tree's root, which is not locked meanwhile",
+                "let the program close it before the dump, or use --tcp-close");
+        }
+
         Span<byte> name = stackalloc byte[UpperProtocolSize];
         if (!Sys.GetSocketOption(file.Taken.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_ULP, name, out int length).IsError && length > 0)
         {
@@ -207,13 +214,6 @@ internal sealed partial class InetSocket : FileKind
                 context, file, "tcp-upper-protocol", what,
                 $"the kernel runs the protocol `{upper}` on it, whose keys and state can't be read",
                 "let the program do that itself (for TLS: without kTLS), or use --tcp-close");
-        }
-
-        if (Poll(file.Taken).HasFlag(PollEvents.POLLPRI))
-        {
-            Refuse(
-                context, file, "tcp-out-of-band", what, "out-of-band data waits to be read (MSG_OOB)",
-                "let the program read it before the dump, or use --tcp-close");
         }
     }
 

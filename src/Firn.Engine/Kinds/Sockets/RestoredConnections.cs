@@ -99,7 +99,7 @@ internal sealed class RestoredConnections : IDisposable
             return;
         }
 
-        connection.Connect();
+        connection.Connect(connection.HasUrgent ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
         if (connection.IsOver)
         {
             connection.End(context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4));
@@ -211,6 +211,9 @@ internal sealed class RestoredConnection(
 
     private uint Written => stream.OutqSeq - (TcpStates.HasUnacknowledgedFin(state) || TcpStates.HasAcknowledgedFin(state) ? 1u : 0);
 
+    /// <summary>Whether out-of-band data waits to be read.</summary>
+    public bool HasUrgent => stream.Urgent > 0 && stream.Urgent <= stream.InqLen;
+
     private ReadOnlySpan<byte> ReceiveQueue => queues.Span[..(int)stream.InqLen];
 
     private ReadOnlySpan<byte> Unacknowledged => queues.Span.Slice((int)stream.InqLen, (int)(stream.OutqLen - Unsent));
@@ -225,7 +228,8 @@ internal sealed class RestoredConnection(
         (ushort)message.DstPort);
 
     /// <summary>Makes it established, with what was received and what was sent; or ready to ask again for a connection.</summary>
-    public void Connect()
+    /// <param name="raw">The socket for what the peer would send; null unless out-of-band data waits.</param>
+    public void Connect(Fd? raw)
     {
         if (state == TcpState.TCP_SYN_SENT)
         {
@@ -243,7 +247,7 @@ internal sealed class RestoredConnection(
             TcpRepair.Set(Socket, TcpOption.TCP_TIMESTAMP, (int)stream.Timestamp, "TCP_TIMESTAMP");
         }
 
-        FillQueues();
+        FillQueues(raw);
         SetWindow();
     }
 
@@ -380,12 +384,20 @@ internal sealed class RestoredConnection(
         TcpRepair.SetAgreement(Socket, CollectionsMarshal.AsSpan(options));
     }
 
-    private void FillQueues()
+    private void FillQueues(Fd? raw)
     {
         if (stream.InqLen > 0)
         {
             SocketOptions.GrowReceiveBuffer(Socket, Room(stream.InqLen));
-            TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue);
+            int mark = HasUrgent ? (int)stream.Urgent - 1 : ReceiveQueue.Length;
+            TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue[..mark]);
+            if (HasUrgent)
+            {
+                // Only a segment that says so makes a byte urgent; its pointer is to the byte behind it.
+                ForgedSegment urgent = Forged(TcpFlags.Urg | TcpFlags.Ack, Received - stream.InqLen + (uint)mark, Written - stream.OutqLen);
+                (urgent with { Urgent = 1, Data = queues.Slice(mark, 1) }).Send(raw!);
+                TcpRepair.Fill(Socket, TcpOption.TCP_RECV_QUEUE, ReceiveQueue[(mark + 1)..]);
+            }
         }
 
         if (Unacknowledged.Length > 0)

@@ -123,19 +123,27 @@ internal sealed class TcpConnections
     {
         Fd socket = connection.File.Taken;
         int reuse = InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR);
+        bool isUrgent = InetSocket.Poll(socket).HasFlag(PollEvents.POLLPRI);
+        int inline = isUrgent ? InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE) : 0;
         TcpRepair.On(socket);
         try
         {
-            ReadRepaired(connection, socket);
+            ReadRepaired(connection, socket, isUrgent);
         }
         finally
         {
+            if (isUrgent)
+            {
+                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, inline);
+                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, -1);
+            }
+
             _ = Sys.SetSocketOption(socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_REPAIR, TcpOption.TCP_REPAIR_OFF_NO_WP);
             _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, reuse);
         }
     }
 
-    private static void ReadRepaired(Connection connection, Fd socket)
+    private static void ReadRepaired(Connection connection, Fd socket, bool isUrgent)
     {
         Span<byte> info = stackalloc byte[TcpInfoSize];
         Sys.GetSocketOption(
@@ -144,6 +152,7 @@ internal sealed class TcpConnections
         connection.State = state;
         int unacknowledged = Queued(socket, SocketIoctl.SIOCOUTQ);
         int unsent = Queued(socket, SocketIoctl.SIOCOUTQNSD);
+        int mark = isUrgent ? FindMark(socket) : 0;
         int waiting = Queued(socket, SocketIoctl.SIOCINQ);
         TcpRepairWindow window = TcpRepair.Window(socket);
         var stream = new TcpStreamEntry
@@ -166,6 +175,17 @@ internal sealed class TcpConnections
         stream.InqSeq = connection.Received = TcpRepair.Sequence(socket, TcpOption.TCP_RECV_QUEUE);
         byte[] queues = new byte[waiting + unacknowledged + 2];
         stream.InqLen = (uint)TcpRepair.Peek(socket, TcpOption.TCP_RECV_QUEUE, queues.AsSpan(0, waiting + 1));
+        if (isUrgent)
+        {
+            // A look ends at the mark; the next goes on behind it (SO_PEEK_OFF).
+            stream.Urgent = (uint)mark + 1;
+            for (int more = 1; more > 0 && stream.InqLen < waiting; stream.InqLen += (uint)more)
+            {
+                int done = (int)stream.InqLen;
+                more = TcpRepair.Peek(socket, TcpOption.TCP_RECV_QUEUE, queues.AsSpan(done, waiting + 1 - done));
+            }
+        }
+
         if (stream.InqLen != waiting)
         {
             throw new LinuxException($"recv({socket}, MSG_PEEK): {stream.InqLen} bytes of {waiting}", Errno.EPROTO);
@@ -193,6 +213,16 @@ internal sealed class TcpConnections
         stream.UnsqLen = (uint)Math.Min(sent, Math.Max(unsent - fin, 0));
         connection.Stream = stream;
         connection.Queues = queues.AsMemory(0, waiting + sent);
+    }
+
+    // Bytes before the mark, which the count ends at unless out-of-band data is part of the stream; from here on it is.
+    private static int FindMark(Fd socket)
+    {
+        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, 0);
+        int before = Queued(socket, SocketIoctl.SIOCINQ);
+        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, 1);
+        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, 0);
+        return before;
     }
 
     private static int Queued(Fd socket, uint request)

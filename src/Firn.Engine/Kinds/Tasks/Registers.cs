@@ -90,7 +90,7 @@ internal sealed class Registers : TaskKind
         if (InterruptedCall.FindContinued(thread.Tid, found.Registers) is { } call)
         {
             InterruptedCallEntry entry = thread.ThreadCore().InterruptedCall = new() { Number = (uint)call.Number };
-            if (call.Remaining is { } remaining)
+            if ((call.Remaining ?? thread.RestOfCall) is { } remaining)
             {
                 entry.Remaining = remaining;
             }

@@ -12,11 +12,6 @@ internal static class NetworkRefusals
     /// <summary>Adds it to the problems. The thread is in the namespace.</summary>
     public static void Examine(DumpContext context, DumpedNamespace own, RouteNetlink network)
     {
-        if (NetworkTables.HasNextHopObjects(network))
-        {
-            Refuse("net-nexthop", "routes by next-hop objects", "such objects (`ip nexthop`) can't be saved yet");
-        }
-
         if (network.HasQueueing())
         {
             Refuse("net-qdisc", "a queueing discipline (`tc qdisc`)", "these can't be saved yet");

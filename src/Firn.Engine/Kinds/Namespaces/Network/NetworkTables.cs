@@ -23,12 +23,17 @@ internal static class NetworkTables
     private const int HeaderSize = 16;
     private const int RouteHeaderSize = 12;
     private const int NeighbourHeaderSize = 12;
+    private const int NextHopHeaderSize = 8;
+
+    // What a route shows of its next-hop object, and may not name besides it.
+    private static readonly ushort[] OfNextHop =
+    [
+        RouteConstants.RTA_OIF, RouteConstants.RTA_GATEWAY, RouteConstants.RTA_MULTIPATH, RouteConstants.RTA_VIA,
+        RouteConstants.RTA_ENCAP_TYPE, RouteConstants.RTA_ENCAP,
+    ];
+
     private const byte InterNetwork = (byte)SocketFamily.AF_INET;
     private const byte InterNetwork6 = (byte)SocketFamily.AF_INET6;
-
-    /// <summary>Whether a route is of a next-hop object, which isn't saved.</summary>
-    public static bool HasNextHopObjects(RouteNetlink network)
-        => Routes(network, 0).Exists(message => HasAttribute(message.Payload.AsSpan(RouteHeaderSize..), RouteConstants.RTA_NH_ID));
 
     /// <summary>Writes the images.</summary>
     public static void Dump(DumpContext context, DumpedNamespace own, RouteNetlink network, NetnsEntry entry)
@@ -46,6 +51,8 @@ internal static class NetworkTables
 
         Save(context, ImageKind.Rule, own.Id, RuleMagic, network.ReadWhole(RouteConstants.RTM_GETRULE, default(Rtmsg), All));
         byte[] neighbours = network.ReadWhole(RouteConstants.RTM_GETNEIGH, default(Ndmsg), payload => IsPermanent(payload));
+        entry.NextHops.AddRange(Split(network.ReadWhole(RouteConstants.RTM_GETNEXTHOP, default(Nhmsg), All))
+            .Select(message => ByteString.CopyFrom(message.Payload)));
         entry.Neighbours.AddRange(Split(neighbours).Select(message => ByteString.CopyFrom(message.Payload)));
 
         static bool All(ReadOnlySpan<byte> payload) => true;
@@ -74,6 +81,8 @@ internal static class NetworkTables
                 .Where(payload => IsWantedRoute(payload)),
         ];
 
+        RestoreNextHops(network, entry);
+
         // A gateway must be reachable when a route by it is made.
         foreach (bool hasGateway in (ReadOnlySpan<bool>)[false, true])
         {
@@ -95,6 +104,24 @@ internal static class NetworkTables
                 new NetlinkMessage(RouteConstants.RTM_NEWNEIGH, NetlinkConstants.NLM_F_CREATE)
                     .Raw(Without(neighbour.Span, NeighbourHeaderSize, RouteConstants.NDA_CACHEINFO, RouteConstants.NDA_PROBES)),
                 $"neighbour {Convert.ToHexString(neighbour.Span)}");
+        }
+    }
+
+    // Groups after what they are of. Where it leads and its state belong to the kernel.
+    private static void RestoreNextHops(RouteNetlink network, NetnsEntry entry)
+    {
+        foreach (byte[] hop in entry.NextHops.Where(hop => hop.Length >= NextHopHeaderSize)
+            .Select(hop => Without(hop.Span, NextHopHeaderSize, RouteConstants.NHA_OP_FLAGS))
+            .OrderBy(hop => HasAttribute(hop.AsSpan(NextHopHeaderSize..), RouteConstants.NHA_GROUP) ? 1 : 0))
+        {
+            Nhmsg header = MemoryMarshal.Read<Nhmsg>(hop);
+            header.nh_scope = 0;
+            header.nh_flags &= RouteConstants.RTNH_F_ONLINK;
+            MemoryMarshal.Write(hop, in header);
+            Make(
+                network,
+                new NetlinkMessage(RouteConstants.RTM_NEWNEXTHOP, NetlinkConstants.NLM_F_CREATE | NetlinkConstants.NLM_F_EXCL).Raw(hop),
+                $"next hop {Convert.ToHexString(hop)}");
         }
     }
 
@@ -135,9 +162,6 @@ internal static class NetworkTables
         }
     }
 
-    private static List<(ushort Type, byte[] Payload)> Routes(RouteNetlink network, byte family)
-        => Split(network.ReadWhole(RouteConstants.RTM_GETROUTE, new Rtmsg { rtm_family = family }, IsWantedRoute));
-
     // Not those of addresses, which come with them, nor what is only remembered; nor multicast's own (families above those of sockets).
     private static bool IsWantedRoute(ReadOnlySpan<byte> payload)
     {
@@ -160,6 +184,7 @@ internal static class NetworkTables
     private static bool HasGateway(byte[] route)
         => HasAttribute(route.AsSpan(RouteHeaderSize..), RouteConstants.RTA_GATEWAY)
             || HasAttribute(route.AsSpan(RouteHeaderSize..), RouteConstants.RTA_VIA)
+            || HasAttribute(route.AsSpan(RouteHeaderSize..), RouteConstants.RTA_NH_ID)
             || HasAttribute(route.AsSpan(RouteHeaderSize..), RouteConstants.RTA_MULTIPATH);
 
     private static bool HasAttribute(ReadOnlySpan<byte> attributes, ushort type)
@@ -179,7 +204,9 @@ internal static class NetworkTables
     // States of links are no part of a request, neither of the route nor of its next hops.
     private static byte[] Anew(ReadOnlySpan<byte> payload)
     {
-        byte[] route = Without(payload, RouteHeaderSize, RouteConstants.RTA_CACHEINFO);
+        byte[] route = HasAttribute(payload[RouteHeaderSize..], RouteConstants.RTA_NH_ID)
+            ? Without(payload, RouteHeaderSize, [RouteConstants.RTA_CACHEINFO, .. OfNextHop])
+            : Without(payload, RouteHeaderSize, RouteConstants.RTA_CACHEINFO);
         const uint States = RouteConstants.RTNH_F_DEAD | RouteConstants.RTNH_F_LINKDOWN;
         Span<byte> flags = route.AsSpan(8);
         BinaryPrimitives.WriteUInt32LittleEndian(flags, BinaryPrimitives.ReadUInt32LittleEndian(flags) & ~States);

@@ -13,7 +13,8 @@ namespace Firn.Engine.Kinds.Namespaces.Network;
 /// <remarks>
 /// Tables of nftables go into the image as the kernel tells them, and come back so, counters and all. Beside them stands the text that the
 /// format has, as long as there is the program that writes it (nft(8)): others read that. Tables of iptables-legacy are saved and made
-/// again by its own programs alone, as with CRIU (iptables-save(8)).
+/// again by its own programs alone, as with CRIU (iptables-save(8)). Connections that are tracked are known again, in the format's own
+/// images, with what is left of their time; what addresses were changed to is kept, counters are not.
 /// </remarks>
 internal static class PacketFilters
 {
@@ -24,6 +25,8 @@ internal static class PacketFilters
     [
         ("ip_tables_names", "iptables", ImageKind.Iptables), ("ip6_tables_names", "ip6tables", ImageKind.Ip6tables),
     ];
+
+    private static readonly (ImageKind Kind, bool IsExpected)[] Tracked = [(ImageKind.NetnsCt, false), (ImageKind.NetnsExp, true)];
 
     // ---- dump
 
@@ -70,6 +73,16 @@ internal static class PacketFilters
             else
             {
                 context.Log.LogWarning("there is no program nft: only Firn can restore the tables of nftables from these images");
+            }
+        }
+
+        foreach ((ImageKind kind, bool expected) in Tracked)
+        {
+            if (TrackedConnections.Read(expected) is { Length: > 0 } tracked)
+            {
+                string name = kind.FileName(own.Id);
+                context.WrittenFiles.Add(name);
+                File.WriteAllBytes(Path.Combine(context.Options.ImagesDirectory, name), tracked);
             }
         }
 
@@ -139,6 +152,16 @@ internal static class PacketFilters
 
         // Firn's own images have the settings; they hold tables of iptables-legacy alone, and others also those that are nftables beneath.
         bool isOwn = entry.Settings.Count > 0;
+        foreach ((ImageKind kind, bool expected) in Tracked)
+        {
+            if (context.Images.Read(kind.FileName(own.Id)) is { Length: > 0 } messages
+                && TrackedConnections.Write(messages, expected) is { Refused: > 0 } lost)
+            {
+                context.Log.LogWarning(
+                    "{Count} tracked connections can't be made known again: {Errno}", lost.Refused, lost.Reason);
+            }
+        }
+
         foreach ((_, string family, ImageKind kind) in Legacy)
         {
             Load(context, kind.FileName(own.Id), isOwn ? [$"{family}-legacy-restore"] : [$"{family}-restore"], "-c");
