@@ -2,6 +2,7 @@
 // have it; and one whose mounts are peers of the root's, and whose root directory is elsewhere. Files opened in each; a file on a mount
 // that only the parent has any more; working directories; an unlinked file; a socket's path; a FIFO. The parent goes on to mount, and both see it.
 #include "mounts.h"
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -78,7 +79,8 @@ static void slave(int report)
     make_directory("/mnt/bound");
     bind_to("/mnt/part", "/mnt/bound", MS_NOSUID);
     MUST(chdir("/tmp/directory"));
-    int socket = listener("/tmp/socket");
+    int socket = listener("/tmp/socket"), watch = MUST(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    MUST(inotify_add_watch(watch, "/tmp/directory", IN_CREATE));
     MUST(mkfifo("/tmp/fifo", 0600));
     int fifo = MUST(open("/tmp/fifo", O_RDWR | O_CLOEXEC));
     MUST(write(fifo, "waits", 5));
@@ -97,6 +99,8 @@ static void slave(int report)
     CHECK(can_connect("/tmp/socket") && socket >= 0);
     CHECK(read(fifo, text, sizeof(text)) == 5 && !strcmp(text, "waits"));
     CHECK(content_is("/mnt/bound/file", "shared by all"));
+    close(put("/tmp/directory/new", ""));
+    CHECK(readable(watch, 5000));
     MUST(write(report, "c", 1));
     wait_for('2');
     CHECK(content_is("/mnt/part/new/seen", "later"));

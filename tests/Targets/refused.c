@@ -121,6 +121,40 @@ static void listener(void)
     OFFERED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
 }
 
+static volatile int apart;
+
+static void *turn_away(void *unused)
+{
+    MUST(unshare(CLONE_FS));
+    apart = 1;
+    idle(unused);
+    return NULL;
+}
+
+static void thread_apart(void)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, turn_away, NULL);
+    while (!apart)
+        usleep(1000);
+}
+
+// A grandchild has the table of its grandparent, and what is between them has not.
+static void shared_over_a_generation(void)
+{
+    int told[2];
+    char byte;
+    MUST(pipe(told));
+    if (!MUST(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0))) {
+        if (!MUST(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0)))
+            idle(NULL);
+        MUST(unshare(CLONE_FILES));
+        MUST(write(told[1], "x", 1));
+        idle(NULL);
+    }
+    MUST(read(told[0], &byte, 1));
+}
+
 // The leader is no descendant any more, since its parent has ended; and lives.
 static void lost_group(void)
 {
@@ -194,7 +228,14 @@ int main(int argc, char **argv)
         close(fd);
     } else if (!strcmp(kind, "process-group"))
         lost_group();
-    else if (!strcmp(kind, "pidfd-outside"))
+    else if (!strcmp(kind, "thread-own-state"))
+        thread_apart();
+    else if (!strcmp(kind, "shared-task-state"))
+        shared_over_a_generation();
+    else if (!strcmp(kind, "syscall-user-dispatch")) {
+        static char allow;
+        OFFERED(prctl(59, 1, 0, 0, &allow));
+    } else if (!strcmp(kind, "pidfd-outside"))
         OFFERED(syscall(SYS_pidfd_open, getppid(), 0));
     else
         return 2;

@@ -28,6 +28,13 @@ internal static class NestedNamespaces
             FdTypes.Tunf => entry.Tunf.NsId,
             _ => 0,
         });
+        if (entry.Type is FdTypes.Inotify or FdTypes.Fanotify)
+        {
+            // What is watched has its path as the task sees it.
+            WithinMountNamespace(context, HolderOf(context, entry.Id), work);
+            return;
+        }
+
         WithinMount(context, MountOf(context, entry), work);
     }
 
@@ -39,8 +46,16 @@ internal static class NestedNamespaces
 
     /// <summary>Does work with the thread in the mount namespace that has a mount; what it leaves to be undone is undone there.</summary>
     public static void WithinMount(RestoreContext context, int mount, Action work)
+        => WithinMountNamespace(context, OfMount(context, mount), work);
+
+    private static RestoredNamespace? HolderOf(RestoreContext context, uint file)
+        => context.Tasks.Find(task => task.Descriptors.Any(descriptor => descriptor.Id == file)) is { } holder
+            ? Find(context, CloneFlags.CLONE_NEWNS, holder.Ids.MntNsId)
+            : null;
+
+    private static void WithinMountNamespace(RestoreContext context, RestoredNamespace? its, Action work)
     {
-        if (context.Nested.Count == 0 || OfMount(context, mount) is not { Entrance: { } entrance })
+        if (its is not { Entrance: { } entrance })
         {
             work();
             return;

@@ -8,7 +8,9 @@ public static class NetfilterConstants
     public const int NETLINK_NETFILTER = 12;
     public const ushort NFNL_SUBSYS_CTNETLINK = 1;
     public const ushort NFNL_SUBSYS_CTNETLINK_EXP = 2;
+    public const ushort NFNL_SUBSYS_IPSET = 6;
     public const ushort NFNL_SUBSYS_NFTABLES = 10;
+    public const ushort IPSET_CMD_LIST = 7;
     public const ushort IPCTNL_MSG_CT_NEW = 0;
     public const ushort IPCTNL_MSG_CT_GET = 1;
     public const ushort NFNL_MSG_BATCH_BEGIN = 0x10;

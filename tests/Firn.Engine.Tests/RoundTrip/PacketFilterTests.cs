@@ -226,6 +226,23 @@ public sealed class PacketFilterTests
                 : string.Empty).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         }).Order(StringComparer.Ordinal)];
 
+    [Fact]
+    public void Sets_of_ipset_are_refused_by_name()
+    {
+        using var space = new PidNamespace();
+        int root = Start(space, out string work);
+        Outcome outcome = Within(space, root, Programs.Command("/usr/sbin/ipset", "/sbin/ipset"), "create", "some", "hash:ip");
+        if (outcome.Status != 0)
+        {
+            Assert.Skip($"the kernel has no ipset: {outcome.Error}");
+        }
+
+        outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains("[net-ipset]", outcome.Error, StringComparison.Ordinal);
+        CheckItself(space, root, work);
+    }
+
     private static void Load(PidNamespace space, int root)
     {
         string rules = Path.Combine(space.Directory, "rules");

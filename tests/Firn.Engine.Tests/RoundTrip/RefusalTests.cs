@@ -17,7 +17,7 @@ public sealed class RefusalTests
             "file-locks",
         "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "vsock-socket",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret",
-        "process-group", "pidfd-outside",
+        "process-group", "pidfd-outside", "thread-own-state", "syscall-user-dispatch", "shared-task-state",
     ];
 
     [Theory]

@@ -29,7 +29,7 @@ public class AbiTests(ITestOutputHelper output)
         "linux/tcp.h", "linux/termios.h", "linux/time.h", "linux/timerfd.h", "linux/udp.h", "linux/uio.h", "linux/un.h",
         "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
         "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h",
-        "linux/netfilter/nfnetlink_conntrack.h", "linux/nexthop.h", "linux/if_packet.h",
+        "linux/netfilter/nfnetlink_conntrack.h", "linux/nexthop.h", "linux/netfilter/ipset/ip_set.h", "linux/if_packet.h",
         "linux/packet_diag.h", "linux/netlink_diag.h", "linux/if_tun.h", "linux/bpf.h", "asm/statfs.h", "sys/user.h",
         "stddef.h",
     ];

@@ -199,6 +199,13 @@ internal sealed partial class InetSocket : FileKind
 
     private static void ExamineConnection(DumpContext context, OpenFile file, string what)
     {
+        if (SocketTables.NamespaceOf(context, file) != context.Namespace(CloneFlags.CLONE_NEWNET).Id)
+        {
+            Refuse(
+                context, file, "tcp-nested", what, "it is in another network namespace than the tree's root, which is not locked meanwhile",
+                "let the program close it before the dump, or use --tcp-close");
+        }
+
         Span<byte> name = stackalloc byte[UpperProtocolSize];
         if (!Sys.GetSocketOption(file.Taken.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_ULP, name, out int length).IsError && length > 0)
         {

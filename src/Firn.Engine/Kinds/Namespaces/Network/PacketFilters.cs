@@ -38,6 +38,11 @@ internal static class PacketFilters
             Refuse("net-nftables", $"table {table.Name} of nftables", "it belongs to a socket, and goes when that is closed", Remedy);
         }
 
+        if (AddressSets.Exist())
+        {
+            Refuse("net-ipset", "sets of addresses (`ipset`)", "these can't be saved yet", Remedy);
+        }
+
         foreach ((string list, string family, _) in Legacy)
         {
             if (Names(list) is { Length: > 0 } names && HelperProgram.Find($"{family}-legacy-save") is null)
