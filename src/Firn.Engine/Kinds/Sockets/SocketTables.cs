@@ -69,6 +69,15 @@ internal sealed class SocketTables
             {
                 using var diag = SockDiag.Open();
                 packet = diag.ReadPacket();
+                foreach (DumpedNamespace nested in Nested)
+                {
+                    using NamespaceVisit visit = nested.Visit();
+                    using var there = SockDiag.Open();
+                    foreach ((ulong inode, PacketSocketInfo info) in there.ReadPacket())
+                    {
+                        packet.TryAdd(inode, info);
+                    }
+                }
             }
 
             return packet;
@@ -84,6 +93,12 @@ internal sealed class SocketTables
             {
                 using var diag = SockDiag.Open();
                 netlinkLists = diag.ReadNetlinkLists();
+                foreach (DumpedNamespace nested in Nested)
+                {
+                    using NamespaceVisit visit = nested.Visit();
+                    using var there = SockDiag.Open();
+                    netlinkLists.UnionWith(there.ReadNetlinkLists());
+                }
             }
 
             return netlinkLists;
