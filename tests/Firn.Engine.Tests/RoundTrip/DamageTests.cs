@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Firn.Images;
+using Google.Protobuf;
 using Xunit;
 
 namespace Firn.Engine.Tests.RoundTrip;
@@ -74,6 +76,30 @@ public sealed class DamageTests(ITestOutputHelper output)
 
         space.FirnMust("restore", "-D", images, "-d");
         Assert.Single(space.Pids);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(127)]
+    public void A_queued_signal_that_is_cut_short_is_refused_by_name(int size)
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        int pid = space.Start([Programs.Target("sig_pending"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "the target is ready");
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images);
+        space.UntilEmpty();
+        string file = Path.Combine(images, $"core-{pid}.img");
+        CoreEntry core = ImageFile.DecodeOne<CoreEntry>(ImageKind.Core, File.ReadAllBytes(file), file);
+        SiginfoEntry signal = core.Tc.SignalsS.Signals.Concat(core.ThreadCore.SignalsP.Signals).First();
+        signal.Siginfo = ByteString.CopyFrom(signal.Siginfo.Span[..size]);
+        File.WriteAllBytes(file, ImageFile.Encode(ImageKind.Core, core));
+        Outcome outcome = space.Firn("restore", "-D", images, "-d");
+        Assert.Equal(1, outcome.Status);
+        Assert.Contains("[siginfo]", outcome.Error, StringComparison.Ordinal);
+        Assert.Null(Complaint(space, outcome));
     }
 
     // Two magic numbers, then a size and a message.

@@ -61,10 +61,10 @@ internal sealed class PendingSignals : TaskKind
     /// <summary>The signals that wait for a process and all its threads, as a mask: bit 0 is signal 1.</summary>
     public static ulong Set(RestoredTask task)
     {
-        ulong set = Set(task.Core.Tc?.SignalsS);
+        ulong set = Set(task.Leader.Tid, task.Core.Tc?.SignalsS);
         foreach (RestoredThread thread in task.Threads)
         {
-            set |= Set(thread.Core.ThreadCore?.SignalsP);
+            set |= Set(thread.Tid, thread.Core.ThreadCore?.SignalsP);
         }
 
         return set;
@@ -73,11 +73,12 @@ internal sealed class PendingSignals : TaskKind
     /// <summary>The number in a siginfo.</summary>
     internal static int Number(SiginfoEntry entry) => BinaryPrimitives.ReadInt32LittleEndian(entry.Siginfo.Span);
 
-    private static ulong Set(SignalQueueEntry? queue)
+    private static ulong Set(int tid, SignalQueueEntry? queue)
     {
         ulong set = 0;
         foreach (SiginfoEntry entry in queue?.Signals ?? [])
         {
+            Verify(tid, entry);
             set |= 1UL << (Number(entry) - 1);
         }
 
@@ -97,15 +98,7 @@ internal sealed class PendingSignals : TaskKind
 
     private static RemoteBuffer Siginfo(RestoreContext context, RestoredThread thread, RemoteBatch batch, SiginfoEntry entry)
     {
-        if (entry.Siginfo.Length != SiginfoSize || Number(entry) is < 1 or > 64)
-        {
-            throw new ImageFormatException(
-                $"core-{thread.Tid}.img",
-                0,
-                "siginfo",
-                $"holds a queued signal of {entry.Siginfo.Length} bytes; it must be {SiginfoSize}, and begin with a signal's number");
-        }
-
+        Verify(thread.Tid, entry);
         if (Number(entry) == (int)thread.Remote.EndSignal)
         {
             context.Log.LogWarning(
@@ -114,5 +107,18 @@ internal sealed class PendingSignals : TaskKind
 
         batch.MakeRoom(1, SiginfoSize, "pending signals");
         return batch.Data(entry.Siginfo.Span);
+    }
+
+    // A signal of an image is looked at before anything of it is used.
+    private static void Verify(int tid, SiginfoEntry entry)
+    {
+        if (entry.Siginfo.Length != SiginfoSize || Number(entry) is < 1 or > 64)
+        {
+            throw new ImageFormatException(
+                $"core-{tid}.img",
+                0,
+                "siginfo",
+                $"holds a queued signal of {entry.Siginfo.Length} bytes; it must be {SiginfoSize}, and begin with a signal's number");
+        }
     }
 }
