@@ -179,7 +179,7 @@ internal static class Options
         NotYet("tls-cert", ArgumentRule.Required), NotYet("tls-key", ArgumentRule.Required), NotYet("tls-no-cn-verify"),
         NotYet("exec-cmd"),
         NotYet("lsm-profile", ArgumentRule.Required), NotYet(
-            "lsm-mount-context", ArgumentRule.Required), 
+            "lsm-mount-context", ArgumentRule.Required),
         NotYet("unprivileged"),
     ];
 

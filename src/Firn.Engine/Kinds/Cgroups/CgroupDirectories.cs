@@ -141,8 +141,11 @@ internal static class CgroupDirectories
                 CgroupPropEntry? state = entry.Properties.FirstOrDefault(its => its.Name == freezer.File);
                 if (state is null)
                 {
-                    entry.Properties.Add(state = new CgroupPropEntry { Name = freezer.File,
-                        Perms = Permissions(group.PathOf(freezer.File)) });
+                    entry.Properties.Add(state = new CgroupPropEntry
+                    {
+                        Name = freezer.File,
+                        Perms = Permissions(group.PathOf(freezer.File))
+                    });
                 }
 
                 state.Value = freezer.FreezeText;

@@ -180,7 +180,8 @@ internal sealed class CgroupMaker(RestoreContext context, CgroupMode mode)
 
     private static CheckpointException Missing(string directory)
         => new($"cgroup {directory} does not exist, and this mode of --manage-cgroups makes none; make it, or "
-            + "give `soft`") { Phase = "cgroups" };
+            + "give `soft`")
+        { Phase = "cgroups" };
 
     private void MakeDirectories(CgroupHierarchy hierarchy, string directory)
     {

@@ -43,7 +43,12 @@ internal static class LinkRemap
             links.Add(inode, id);
             var link = new RegFileEntry
             {
-                Id = id, Flags = 0, Pos = 0, Fown = FileOwner.Nobody(), Name = path, Mode = file.Stat.st_mode,
+                Id = id,
+                Flags = 0,
+                Pos = 0,
+                Fown = FileOwner.Nobody(),
+                Name = path,
+                Mode = file.Stat.st_mode,
             };
             if (context.Files.State.Get<MountViews>().MountOf(file) is int mount and not -1)
             {

@@ -36,7 +36,10 @@ internal static class CoveredMounts
         var copies = new (Fd Private, Fd Slave)[wanted.Count];
         IEnumerable<MntEntry> entries = here.Select(mount => new MntEntry
         {
-            MntId = (uint)mount.Id, ParentMntId = (uint)mount.ParentId, Mountpoint = mount.MountPoint, Root = "/",
+            MntId = (uint)mount.Id,
+            ParentMntId = (uint)mount.ParentId,
+            Mountpoint = mount.MountPoint,
+            Root = "/",
         });
         InCopy(null, MountFlags.MS_SLAVE, () => Peel([.. entries], [.. wanted], (node, path) =>
         {
