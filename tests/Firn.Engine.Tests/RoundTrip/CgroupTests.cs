@@ -7,6 +7,7 @@ namespace Firn.Engine.Tests.RoundTrip;
 /// </summary>
 public sealed class CgroupTests
 {
+    private const int SIGUSR1 = 10;
     private static readonly string[] Hierarchies = ["unified", "pids", "memory", "cpu", "cpuset", "devices", "freezer"];
 
     private static readonly (string Hierarchy, string File)[] Files =
@@ -278,6 +279,29 @@ public sealed class CgroupTests
         freezer.Dispose();
         space.FirnMust("restore", "-D", images, "-d", "--manage-cgroups");
         Assert.Equal(before, space.Run("sh", "-c", view).Output);
+    }
+
+    [Fact]
+    public void Files_of_groups_that_were_made_again_are_open_at_their_places()
+    {
+        using var space = new PidNamespace();
+        using var unified = new TestCgroup("unified");
+        using var memory = new TestCgroup("memory");
+        string work = space.MakeDirectory("work");
+        string script = $"echo $$ > {unified.Path}/cgroup.procs; echo $$ > {memory.Path}/cgroup.procs; "
+            + $"echo 268435456 > {memory.Path}/memory.limit_in_bytes; exec {Programs.Target("file_cgroup")} {work}";
+        int pid = space.Start(["sh", "-c", script]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "file_cgroup is ready");
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images, "--manage-cgroups");
+        space.UntilEmpty();
+        unified.Dispose();
+        memory.Dispose();
+        space.FirnMust("restore", "-D", images, "-d", "--manage-cgroups");
+        space.Kill(pid, SIGUSR1);
+        string result = Path.Combine(work, "result");
+        PidNamespace.Until(() => File.Exists(result) || !space.Pids.Contains(pid), "the target has checked itself");
+        Assert.Equal("ok\n", File.ReadAllText(result));
     }
 
     [Fact]
