@@ -73,6 +73,7 @@ internal sealed partial class MountNamespace : NamespaceKind
         }
 
         views.Join();
+        FindForeignOverlays(views, here);
         if (external.FindsAll)
         {
             List<MountNode> unmakeable = [.. views.Forest.Nodes.Where(views.Forest.IsUnmakeable)];
@@ -145,6 +146,27 @@ internal sealed partial class MountNamespace : NamespaceKind
         }
     }
 
+    // An overlay that is mounted here too wasn't made by the tree, and its layers are named by paths of somewhere else.
+    private static void FindForeignOverlays(MountViews views, List<MountEntry> here)
+    {
+        foreach (MountView view in views.All.Where(view => view.Nodes.Any(node => node.Treatment == Treatment.Layers)))
+        {
+            using (view.Own.Visit())
+            {
+                foreach (MountNode node in view.Nodes.Where(node => node.Treatment == Treatment.Layers && views.Forest.IsMadeAnew(node)))
+                {
+                    (MountNode root, MountNode first) = views.Forest.FirstOf(node);
+                    MountEntry mount = view.Found[node.Entry.MntId];
+                    bool isHere = here.Exists(other => (other.DevMajor, other.DevMinor) == (mount.DevMajor, mount.DevMinor));
+                    if (isHere || (node == first && !OverlayLayers.AreThere(root, node)))
+                    {
+                        _ = views.Forest.Foreign.Add(node.Entry.RootDev);
+                    }
+                }
+            }
+        }
+    }
+
     // What is mounted here too, at a path that leads to the same file or directory; else the same mount, if others cover it here.
     private static void FindOutside(MountView view, MntEntry entry, MountEntry mount, List<MountEntry> here)
     {
@@ -199,7 +221,9 @@ internal sealed partial class MountNamespace : NamespaceKind
                     "mount-external",
                     pid,
                     resource,
-                    external.FindsAll
+                    node.Treatment == Treatment.Layers
+                        ? "it is an overlay, and its layers aren't all in mounts of the tree that can be made before it"
+                        : external.FindsAll
                         ? "it is of a file system outside, and not mounted where Firn is"
                         : $"it is of a file system outside, {mount.Source} {mount.Root}, which isn't saved",
                     $"say that it is there at the restore too: --external mnt[{mount.MountPoint}]:KEY, and then --external mnt[KEY]:PATH");

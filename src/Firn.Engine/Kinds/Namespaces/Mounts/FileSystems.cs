@@ -16,6 +16,9 @@ internal enum Treatment
 
     /// <summary>It is mounted anew, and its content is part of the image set.</summary>
     Content,
+
+    /// <summary>It is mounted anew, of directories that must be in the tree's own mounts.</summary>
+    Layers,
 }
 
 /// <summary>The types of file systems that are known.</summary>
@@ -37,7 +40,7 @@ internal static class FileSystems
         ["cgroup"] = (Fstype.Cgroup, Treatment.Fresh),
         ["cgroup2"] = (Fstype.Cgroup2, Treatment.Fresh),
         ["mqueue"] = (Fstype.Mqueue, Treatment.Fresh),
-        ["overlay"] = (Fstype.Overlayfs, Treatment.Outside),
+        ["overlay"] = (Fstype.Overlayfs, Treatment.Layers),
         ["aufs"] = (Fstype.Aufs, Treatment.Outside),
         ["autofs"] = (Fstype.Autofs, Treatment.Outside),
     };

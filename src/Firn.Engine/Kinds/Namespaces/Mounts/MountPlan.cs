@@ -9,7 +9,7 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 /// All file systems first, then bind mounts, while nothing covers what they are of; both mounted nowhere. Then the root is mounted, over
 /// the old one, and children onto their parents, of siblings the deepest first. (Onto what Firn has opened, a task may mount nothing as
 /// long as it is mounted nowhere; fs/namespace.c, check_anonymous_mnt().) Propagation comes last: a new mount on a shared parent would
-/// appear elsewhere too, and pivot_root(2) refuses a shared root. Further namespaces are made one after the other, of what was made before
+/// appear elsewhere too, and pivot_root(2) refuses a shared root. Overlays are made of what is mounted by then, and the last to be. Further namespaces are made one after the other, of what was made before
 /// any was; a mount's propagation can only be set in its own namespace (fs/namespace.c, do_mount_setattr()).
 /// </remarks>
 internal sealed class MountPlan
@@ -94,7 +94,7 @@ internal sealed class MountPlan
 
     private void Run()
     {
-        foreach (MountNode node in nodes)
+        foreach (MountNode node in nodes.Where(node => !IsLate(node)))
         {
             AddSource(node);
         }
@@ -106,7 +106,7 @@ internal sealed class MountPlan
         const MountAttributes OfProc =
             MountAttributes.MOUNT_ATTR_NOSUID | MountAttributes.MOUNT_ATTR_NODEV | MountAttributes.MOUNT_ATTR_NOEXEC;
         assembly.Add(new SetAttributes(ProcHandle, OfProc));
-        assembly.AddRange(nodes.Select(node => new SetAttributes(handles[node], MountText.Attributes(node.Flags))));
+        assembly.AddRange(nodes.Where(handles.ContainsKey).Select(SetAttributes));
 
         if (forest.MainRoot is null)
         {
@@ -133,14 +133,57 @@ internal sealed class MountPlan
 
     private void Assemble(IReadOnlyList<MountNode> tree)
     {
+        List<MountNode> waiting = LateOf(tree);
         assembly.Add(new MountRoot(handles[tree[0]]));
         foreach (MountNode node in tree)
         {
             placeOf.Add(node, namespaces.Count);
-            assembly.AddRange(node.Children.Select(child => new Attach(handles[child], handles[node], child.PlaceInParent)));
+            assembly.AddRange(node.Children.Where(child => !waiting.Contains(child)).Select(Attach));
         }
 
         assembly.Add(new EnterRoot(handles[tree[0]]));
+        AddOverlays(waiting);
+        assembly.AddRange(waiting.Select(Attach));
+    }
+
+    private Attach Attach(MountNode node) => new(handles[node], handles[node.Parent!], node.PlaceInParent);
+
+    private SetAttributes SetAttributes(MountNode node) => new(handles[node], MountText.Attributes(node.Flags));
+
+    private bool IsLate(MountNode node) => node.Treatment == Treatment.Layers && forest.IsMadeAnew(node);
+
+    // Overlays, what is mounted on them, and what then covers their places.
+    private List<MountNode> LateOf(IReadOnlyList<MountNode> tree)
+    {
+        HashSet<MountNode> late = [];
+        List<MountNode> ordered = [];
+        foreach (MountNode node in tree.Skip(1))
+        {
+            bool covers = node.Parent!.Children.Any(
+                other => other != node && late.Contains(other) && PathText.Below("/" + other.PlaceInParent, PlaceOf(node)) is not null);
+            if (IsLate(node) || late.Contains(node.Parent) || covers)
+            {
+                late.Add(node);
+                ordered.Add(node);
+            }
+        }
+
+        return ordered;
+
+        static string PlaceOf(MountNode node) => "/" + node.PlaceInParent;
+    }
+
+    // Of directories that are named by their paths in this namespace. All copies are made while nothing is mounted on it.
+    private void AddOverlays(List<MountNode> waiting)
+    {
+        foreach (MountNode first in waiting.Where(node => IsLate(node) && !fileSystems.ContainsKey(node.Entry.RootDev)))
+        {
+            foreach (MountNode node in nodes.Where(node => node.Entry.RootDev == first.Entry.RootDev))
+            {
+                AddInside(node);
+                assembly.Add(SetAttributes(node));
+            }
+        }
     }
 
     // The first is where the root is to be in the end.
@@ -248,7 +291,7 @@ internal sealed class MountPlan
     {
         int handle = NewHandle();
         List<uint> mounts = [.. nodes.Where(node => node.Entry.RootDev == device).Select(node => node.Entry.MntId)];
-        sources.Add(new MakeFileSystem(handle, type, source, options, flags, attributes, device, mounts));
+        (type == "overlay" ? assembly : sources).Add(new MakeFileSystem(handle, type, source, options, flags, attributes, device, mounts));
         return handle;
     }
 
@@ -350,7 +393,8 @@ internal sealed class MountPlan
         }
 
         int leader = NewHandle();
-        assembly.Insert(0, new CopyTree(instance, string.Empty, leader));
+        int made = assembly.FindIndex(step => step is MakeFileSystem make && make.Handle == instance);
+        assembly.Insert(made + 1, new CopyTree(instance, string.Empty, leader));
         return leader;
     }
 }
