@@ -127,4 +127,5 @@ public enum StatxMask : uint
 {
     STATX_BASIC_STATS = 0x7ff,
     STATX_MNT_ID = 0x1000,
+    STATX_MNT_ID_UNIQUE = 0x4000,
 }

@@ -158,7 +158,7 @@ internal sealed partial class MountNamespace : NamespaceKind
                     (MountNode root, MountNode first) = views.Forest.FirstOf(node);
                     MountEntry mount = view.Found[node.Entry.MntId];
                     bool isHere = here.Exists(other => (other.DevMajor, other.DevMinor) == (mount.DevMajor, mount.DevMinor));
-                    if (isHere || (node == first && !OverlayLayers.AreThere(root, node)))
+                    if (isHere || (node == first && !OverlayLayers.AreThere(root, MountsOf(view, node))))
                     {
                         _ = views.Forest.Foreign.Add(node.Entry.RootDev);
                     }
@@ -166,6 +166,9 @@ internal sealed partial class MountNamespace : NamespaceKind
             }
         }
     }
+
+    private static List<MountNode> MountsOf(MountView view, MountNode node)
+        => [.. view.Nodes.Where(other => other.Entry.RootDev == node.Entry.RootDev)];
 
     // What is mounted here too, at a path that leads to the same file or directory; else the same mount, if others cover it here.
     private static void FindOutside(MountView view, MntEntry entry, MountEntry mount, List<MountEntry> here)

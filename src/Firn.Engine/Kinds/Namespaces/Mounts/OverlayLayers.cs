@@ -50,19 +50,28 @@ internal static class OverlayLayers
         return found.Entry.RootDev == without ? null : found;
     }
 
-    /// <summary>Whether the layers are there, where the thread is, and on those mounts.</summary>
-    public static bool AreThere(MountNode root, MountNode overlay)
+    /// <summary>Whether the layers are there, where the thread is, on those mounts, and on none that came after the overlay.</summary>
+    /// <param name="root">The root of the namespace.</param>
+    /// <param name="mounts">All mounts of the overlay there.</param>
+    public static bool AreThere(MountNode root, IReadOnlyList<MountNode> mounts)
     {
-        foreach (string path in Paths(overlay.Entry.Options) ?? [])
+        ulong made = ulong.MaxValue;
+        bool isSeen = true;
+        foreach (MountNode mount in mounts)
         {
-            if (Sys.StatxAt(At.AT_FDCWD, path, 0, StatxMask.STATX_MNT_ID, out Statx stat).IsError
-                || (stat.stx_mode & InodeMode.S_IFMT) != InodeMode.S_IFDIR)
-            {
-                return false;
-            }
+            isSeen &= Look(mount.Entry.Mountpoint, out Statx _, out ulong age) == mount.Entry.MntId;
+            made = Math.Min(made, age);
+        }
+
+        foreach (string path in Paths(mounts[0].Entry.Options) ?? [])
+        {
+            MountNode? host = Find(root, path, mounts[0].Entry.RootDev);
+            uint shown = Look(path, out Statx stat, out ulong age);
+            bool isThere = shown == host?.Entry.MntId && ((isSeen && age < made) || mounts.All(mount => IsOn(mount, host)));
 
             // What covers it may be the overlay itself, as on /etc of /etc.
-            if (Find(root, path, overlay.Entry.RootDev)?.Entry.MntId != stat.stx_mnt_id && !Covers(root, overlay, stat.stx_mnt_id))
+            bool isUnder = mounts.Any(mount => mount.Entry.MntId == shown && mount.Parent == host);
+            if ((!isThere && !isUnder) || (stat.stx_mode & InodeMode.S_IFMT) != InodeMode.S_IFDIR)
             {
                 return false;
             }
@@ -71,9 +80,23 @@ internal static class OverlayLayers
         return true;
     }
 
-    private static bool Covers(MountNode node, MountNode overlay, ulong mount)
-        => node.Children.Exists(
-            child => (child.Entry.RootDev == overlay.Entry.RootDev && child.Entry.MntId == mount) || Covers(child, overlay, mount));
+    // The mount, and its number among all that ever were, which grows.
+    private static uint Look(string path, out Statx stat, out ulong age)
+    {
+        age = 0;
+        if (Sys.StatxAt(At.AT_FDCWD, path, 0, StatxMask.STATX_MNT_ID, out stat).IsError
+            || Sys.StatxAt(At.AT_FDCWD, path, 0, StatxMask.STATX_MNT_ID_UNIQUE, out Statx unique).IsError)
+        {
+            stat = default;
+            return 0;
+        }
+
+        age = unique.stx_mnt_id;
+        return (uint)stat.stx_mnt_id;
+    }
+
+    private static bool IsOn(MountNode node, MountNode? host)
+        => node.Parent is { } parent && (parent == host || IsOn(parent, host));
 
     private static bool IsPlain(string path)
         => path.StartsWith('/') && !path.Contains('\\', StringComparison.Ordinal)
