@@ -9,8 +9,9 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 /// All file systems first, then bind mounts, while nothing covers what they are of; both mounted nowhere. Then the root is mounted, over
 /// the old one, and children onto their parents, of siblings the deepest first. (Onto what Firn has opened, a task may mount nothing as
 /// long as it is mounted nowhere; fs/namespace.c, check_anonymous_mnt().) Propagation comes last: a new mount on a shared parent would
-/// appear elsewhere too, and pivot_root(2) refuses a shared root. Overlays are made of what is mounted by then, and the last to be. Further namespaces are made one after the other, of what was made before
-/// any was; a mount's propagation can only be set in its own namespace (fs/namespace.c, do_mount_setattr()).
+/// appear elsewhere too, and pivot_root(2) refuses a shared root. Overlays are made of what is mounted by then, and the last to be. Further
+/// namespaces are made one after the other, of what was made before any was; a mount's propagation can only be set in its own namespace
+/// (fs/namespace.c, do_mount_setattr()).
 /// </remarks>
 internal sealed class MountPlan
 {
