@@ -19,6 +19,7 @@ internal static class Freeze
     private const long NanosecondsPerSecond = 1_000_000_000;
     private const int RoundsOfPatience = 512;
     private const int MostPause = 64;
+    private const int TimesForRests = 3;
 
     /// <summary>Freezes the tree.</summary>
     /// <returns>The tree, to be disposed whatever happens.</returns>
@@ -41,6 +42,7 @@ internal static class Freeze
     private static FrozenTree Run(DumpPlan plan, TreeFreezer freezer, long deadline)
     {
         int pause = 1;
+        int times = 0;
         Dictionary<int, Tracee> held = [];
         while (true)
         {
@@ -62,7 +64,8 @@ internal static class Freeze
                 }
 
                 DumpedTask? task = waiting.Count > 0 ? waiting[0].Task : FindOnWayHome(tree);
-                if (task is null && RestOfTime.Find(tree))
+                // Where calls end all the time, there is little left of any: they begin anew, and no luckier moment is waited for.
+                if (task is null && (++times > TimesForRests || RestOfTime.Find(tree)))
                 {
                     tree.Freezer = freezer;
                     return tree;
