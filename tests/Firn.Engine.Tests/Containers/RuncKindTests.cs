@@ -1,0 +1,59 @@
+using Firn.Engine.Tests.RoundTrip;
+using Xunit;
+
+namespace Firn.Engine.Tests.Containers;
+
+/// <summary>The targets of kinds, each the first process of a container of runc, with its work directory bound from outside.</summary>
+public sealed class RuncKindTests
+{
+    // What runc has an option for.
+    private static readonly string[] Known = ["--file-locks", "--tcp-established"];
+
+    // What needs a terminal, mounts or rights that a container hasn't got, or what runc has no option for, isn't among them.
+    public static IEnumerable<TheoryDataRow<string>> Targets => TargetSource.All
+        .Where(target => target.Refusal is null && target.Options.Concat(target.DumpOptions).All(Known.Contains))
+        .Select(target => new TheoryDataRow<string>(target.Name));
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Targets))]
+    public void A_kind_is_whole_in_a_container(string name)
+    {
+        TargetSource target = TargetSource.All.Single(target => target.Name == name);
+        string work = Directory.CreateTempSubdirectory("firn-work-").FullName;
+        try
+        {
+            using RuncContainer container = RuncContainer.OfDebian(["/target", "/work"], config =>
+            {
+                config["mounts"]!.AsArray().Add((System.Text.Json.Nodes.JsonNode)RuncContainer.Bind(Programs.Target(name), "/target", "ro"));
+                config["mounts"]!.AsArray().Add((System.Text.Json.Nodes.JsonNode)RuncContainer.Bind(work, "/work", "rw"));
+                foreach (string set in (ReadOnlySpan<string>)["bounding", "effective", "permitted"])
+                {
+                    config["process"]!["capabilities"]![set] = RuncContainer.Array(
+                        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_MKNOD",
+                        "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT",
+                        "CAP_SYS_NICE", "CAP_SYS_PTRACE", "CAP_SYS_TTY_CONFIG", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BPF", "CAP_AUDIT_CONTROL");
+                }
+            });
+            container.Start();
+            string skipped = Path.Combine(work, "skipped"), result = Path.Combine(work, "result");
+            PidNamespace.Until(
+                () => File.Exists(Path.Combine(work, "ready")) || File.Exists(skipped) || container.Status != "running", $"{name} is ready");
+            if (File.Exists(skipped))
+            {
+                throw Programs.Skipped(File.ReadAllText(skipped));
+            }
+
+            string[] options = [.. target.Options.Concat(target.DumpOptions)];
+            container.Checkpoint(options);
+            container.Restore(options);
+            container.Command("kill", "USR1");
+            PidNamespace.Until(() => File.Exists(result) || container.Status != "running", "the target has checked itself");
+            Assert.True(File.Exists(result), "the target ended before it had checked itself");
+            Assert.Equal("ok\n", File.ReadAllText(result));
+        }
+        finally
+        {
+            Directory.Delete(work, recursive: true);
+        }
+    }
+}
