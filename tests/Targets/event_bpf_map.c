@@ -1,4 +1,5 @@
-// BPF maps: array, hash and trie of prefixes; arrays and hashes with a value for each CPU; frozen, read only, with two descriptors; shared with a child, duplicated, closed on exec.
+// BPF maps: array, hash and trie of prefixes; arrays and hashes with a value for each CPU; frozen, read only, with
+// two descriptors; shared with a child, duplicated, closed on exec.
 #include "target.h"
 #include <linux/bpf.h>
 #include <sys/syscall.h>

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
         MUST(bpf(BPF_MAP_UPDATE_ELEM, &(union bpf_attr){ .map_fd = queue, .value = (unsigned long)&value }));
     ready();
     for (int wanted = 1; wanted < 4; wanted++)
-        CHECK(bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &(union bpf_attr){ .map_fd = queue, .value = (unsigned long)&value }) == 0 && value == wanted);
+        CHECK(bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &(union bpf_attr){ .map_fd = queue, .value = (unsigned long)&value }) == 0
+              && value == wanted);
     return finish();
 }
