@@ -25,10 +25,10 @@ public readonly record struct HoldWord(int Scratch, int Offset)
     }
 }
 
-/// <summary>Threads that stand still by themselves: each waits within a system call of its own, until a word says that they may go on.</summary>
+/// <summary>Threads that stand still by themselves: each waits within a call of its own until a word says that it may go on.</summary>
 /// <remarks>
-/// Stopped by ptrace alone, they would run on in the instant in which Firn is killed. So held, they still wait then, for whoever is to finish
-/// what Firn had begun; and go home after that, or when a time is over. futex(2).
+/// Stopped by ptrace alone, they would run on in the instant in which Firn is killed. So held, they still wait then, for whoever is to
+/// finish what Firn had begun; and go home after that, or when a time is over. futex(2).
 /// </remarks>
 public sealed class HeldThreads : IDisposable
 {

@@ -1,6 +1,6 @@
-// A program that looks after its terminals all the time: their settings, flags and locks are what it has set, and what waits in them is what it
-// has typed. It reads all, compares, and types it again. A second process holds the terminals, too. It counts in a file that others map,
-// as `checking` does. Argument: the file.
+// A program that looks after its terminals all the time: their settings, flags and locks are what it has set, and what waits in them is
+// what it has typed. It reads all, compares, and types it again. A second process holds the terminals, too. It counts in a file that
+// others map, as `checking` does. Argument: the file.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
