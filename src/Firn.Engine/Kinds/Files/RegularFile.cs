@@ -165,6 +165,11 @@ internal sealed partial class RegularFile : FileKind
             entry.WriteHint = hint;
         }
 
+        if (name.State == NameState.Good && ProcFiles.StartOutside(context, file, name.Path) is { } start)
+        {
+            entry.ProcessStart = start;
+        }
+
         switch (name.State)
         {
             case NameState.Unlinked:
