@@ -9,8 +9,8 @@ namespace Firn.Engine.Kinds.Files;
 /// <summary>Devices that no other kind knows: refused, unless the caller says that to open them anew is enough.</summary>
 /// <remarks>
 /// `--external dev[MAJOR/MINOR]:KEY`, in CRIU's grammar, where it stands for the device of a mount. What is saved is a path, as of a file;
-/// a restore opens it by that, or what `--external dev[KEY]:PATH` names, or takes what it is handed for it. Virtual consoles and serial lines have settings, screens and keyboards
-/// that belong to the machine.
+/// a restore opens it by that, or what `--external dev[KEY]:PATH` names, or takes what it is handed for it. Virtual consoles and serial
+/// lines have settings, screens and keyboards that belong to the machine.
 /// </remarks>
 internal sealed class DeviceFile : FileKind
 {
