@@ -84,8 +84,8 @@ internal static class IoUringMappings
             if (mapped.UInt64 != vma.Start)
             {
                 throw new CheckpointException(
-                    $"task {task.Pid}: an io_uring that was mapped at {vma.Start:x} is mapped at {mapped.UInt64:x}; this kernel can't put it "
-                        + "where it was")
+                    $"task {task.Pid}: an io_uring that was mapped at {vma.Start:x} is mapped at {mapped.UInt64:x}; this kernel can't put "
+                        + "it where it was")
                 {
                     Phase = "forking",
                     Pid = task.Pid,
