@@ -20,12 +20,6 @@ namespace Firn.Engine.Kinds.Events;
 /// </remarks>
 internal sealed partial class IoUringFile : FileKind
 {
-    /// <summary>The problem of a ring for which no other name is better.</summary>
-    internal const string Unsaveable = "io-uring";
-
-    /// <summary>The problem of a ring with which something is registered that can't be saved.</summary>
-    internal const string Registered = "io-uring-registered";
-
     private const string UseEpoll = "let the program use epoll instead, as UV_USE_IO_URING=0 does for libuv";
 
     /// <inheritdoc/>
@@ -49,7 +43,7 @@ internal sealed partial class IoUringFile : FileKind
 
         if (MappingsOf(context, file).All(found => found.Mapping.Offset == IoUringConstants.IORING_OFF_SQES))
         {
-            Refuse(context, file, new(Unsaveable, "no task has it mapped, so that nobody can tell how it was set up", UseEpoll));
+            Refuse(context, file, Objection.Unsaveable("no task has it mapped, so that nobody can tell how it was set up"));
             return;
         }
 
@@ -98,7 +92,7 @@ internal sealed partial class IoUringFile : FileKind
             }
             else
             {
-                objection = new(Unsaveable, "the only thread that may submit to it has ended (IORING_SETUP_SINGLE_ISSUER)", UseEpoll);
+                objection = Objection.Unsaveable("the only thread that may submit to it has ended (IORING_SETUP_SINGLE_ISSUER)");
             }
         }
 
@@ -134,13 +128,13 @@ internal sealed partial class IoUringFile : FileKind
         uint underWay = Math.Max(ring.Taken - ring.Completed, (uint)ring.ArmedPolls);
         if (ring.ArmedPolls > 0 || ring.Taken != ring.Completed)
         {
-            return Busy(underWay is > 0 and < int.MaxValue
+            return Objection.Busy(underWay is > 0 and < int.MaxValue
                 ? $"{underWay} of its requests are under way, and can't be read"
                 : "requests are under way in it, and can't be read");
         }
 
         return ring.Overflown > 0 || ring.CompletionTail != ring.Completed
-            ? Busy("completions wait for room in it")
+            ? Objection.Busy("completions wait for room in it")
             : null;
     }
 
@@ -152,17 +146,15 @@ internal sealed partial class IoUringFile : FileKind
         {
             return entered == Errno.EOWNERDEAD
                 ? Threaded("a thread of the kernel took its requests, and has ended")
-                : new(Unsaveable, $"it is not enabled yet (IORING_SETUP_R_DISABLED; {entered})", "let the program enable it first");
+                : Objection.Unsaveable($"it is not enabled yet (IORING_SETUP_R_DISABLED; {entered})", "let the program enable it first");
         }
 
         SysResult mapped = Kernel.Call(
             Sysno.mmap, 0, Kernel.PageSize, (nint)ProtectionFlags.PROT_READ, (nint)MapFlags.MAP_SHARED, file.Taken.Number, 0);
         if (mapped.IsError)
         {
-            return new(
-                Unsaveable,
-                $"it can't be looked into ({mapped.Errno}): the program has given it memory of its own (IORING_SETUP_NO_MMAP)",
-                UseEpoll);
+            return Objection.Unsaveable(
+                $"it can't be looked into ({mapped.Errno}): the program has given it memory of its own (IORING_SETUP_NO_MMAP)");
         }
 
         Kernel.Call(Sysno.munmap, mapped.Raw, Kernel.PageSize).OrThrow("munmap(a page of a ring)");
@@ -175,12 +167,22 @@ internal sealed partial class IoUringFile : FileKind
             how + " (IORING_SETUP_SQPOLL), and doesn't stop with the program",
             "let the program set it up without that thread; " + UseEpoll);
 
-    private static Objection Busy(string how)
-        => new("io-uring-busy", how, "dump while it is at rest, which most programs never are; " + UseEpoll);
-
     /// <summary>Why a ring can't be saved.</summary>
     /// <param name="Identifier">The stable name of the problem.</param>
     /// <param name="Reason">Why.</param>
     /// <param name="Remedy">What the user can do.</param>
-    internal sealed record Objection(string Identifier, string Reason, string Remedy = UseEpoll);
+    internal sealed record Objection(string Identifier, string Reason, string Remedy)
+    {
+        /// <summary>Requests are under way.</summary>
+        public static Objection Busy(string reason)
+            => new("io-uring-busy", reason, "dump while it is at rest, which most programs never are; " + UseEpoll);
+
+        /// <summary>A ring can't be made again, for a reason of its own.</summary>
+        public static Objection Unsaveable(string reason, string remedy = UseEpoll)
+            => new("io-uring", reason, remedy);
+
+        /// <summary>Something is registered with it that can't be saved.</summary>
+        public static Objection Registered(string reason, string remedy = UseEpoll)
+            => new("io-uring-registered", reason, remedy);
+    }
 }

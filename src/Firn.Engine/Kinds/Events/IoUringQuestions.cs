@@ -51,22 +51,22 @@ internal static class IoUringQuestions
         IReadOnlyList<SysResult> answers = asker.Ask(Simple);
         if (answers.Any(answer => answer.Errno == Errno.EACCES))
         {
-            return new(IoUringFile.Registered, "it has restrictions, which can't be read (IORING_REGISTER_RESTRICTIONS)");
+            return IoUringFile.Objection.Registered("it has restrictions, which can't be read (IORING_REGISTER_RESTRICTIONS)");
         }
 
         if (answers[0].Errno == Errno.EBUSY)
         {
-            return new(IoUringFile.Registered, "an eventfd is registered with it, and can't be told which (IORING_REGISTER_EVENTFD)");
+            return IoUringFile.Objection.Registered("an eventfd is registered with it, and can't be told which (IORING_REGISTER_EVENTFD)");
         }
 
         if (answers[1].Errno == Errno.EBUSY)
         {
-            return new(IoUringFile.Registered, "memory for arguments of waits is registered with it (IORING_REGISTER_MEM_REGION)");
+            return IoUringFile.Objection.Registered("memory for arguments of waits is registered with it (IORING_REGISTER_MEM_REGION)");
         }
 
         if (answers[2].Errno == Errno.EINVAL)
         {
-            return new(IoUringFile.Unsaveable, "it polls devices for completions (IORING_SETUP_IOPOLL)");
+            return IoUringFile.Objection.Unsaveable("it polls devices for completions (IORING_SETUP_IOPOLL)");
         }
 
         if (asker.FindGroup() is not { } found)
@@ -75,8 +75,7 @@ internal static class IoUringQuestions
         }
 
         // EINVAL: buffers that were provided by requests; or a kernel before 6.8, which doesn't know the question.
-        return new(
-            IoUringFile.Registered,
+        return IoUringFile.Objection.Registered(
             found.Answer.Errno is Errno.None or Errno.EINVAL
                 ? $"buffers are provided to it, as group {found.Group}, or the kernel doesn't tell (Linux 6.8 does)"
                 : $"it can't be told whether buffers are provided to it as group {found.Group}: the kernel says {found.Answer.Errno}");

@@ -21,20 +21,19 @@ internal static class IoUringRegistered
     {
         if (ring.PollsDevices)
         {
-            return new(IoUringFile.Registered, "it polls network devices (IORING_REGISTER_NAPI)");
+            return IoUringFile.Objection.Registered("it polls network devices (IORING_REGISTER_NAPI)");
         }
 
         if (ring.HasPersonalities)
         {
-            return new(IoUringFile.Registered, "credentials are registered with it (IORING_REGISTER_PERSONALITY)");
+            return IoUringFile.Objection.Registered("credentials are registered with it (IORING_REGISTER_PERSONALITY)");
         }
 
         foreach (IoUringFileSlot slot in ring.FileSlots)
         {
             if (Find(context, slot) is null)
             {
-                return new(
-                    IoUringFile.Registered,
+                return IoUringFile.Objection.Registered(
                     $"file {slot.Index} that is registered with it, {slot.Link}, is not known by that: no descriptor of the tree leads to "
                         + "it alone",
                     "let the program keep the file open under a descriptor");
@@ -67,8 +66,7 @@ internal static class IoUringRegistered
         {
             if (slot.Address == 0 || !IsMapped(owner.MemoryOwner, slot))
             {
-                return new(
-                    IoUringFile.Registered,
+                return IoUringFile.Objection.Registered(
                     $"buffer {slot.Index} that is registered with it is no memory of pid {owner.Pid} any more",
                     "let the program register its buffers anew");
             }

@@ -41,7 +41,7 @@ internal static class IoUringShape
         IoUringInfo? shown = isShown ? ring : LetList(context, file, ring, small.Offsets);
         if (shown is null)
         {
-            return new(IoUringFile.Unsaveable, "no task that has it open has it mapped and /proc at hand, by which its shape is told");
+            return IoUringFile.Objection.Unsaveable("no task that has it open has it mapped and /proc at hand, by which its shape is told");
         }
 
         bool hasArray = ring.ShownRequests > 0 || shown.ShownRequests > 0;
@@ -58,12 +58,12 @@ internal static class IoUringShape
         byte[]? requests = Read(file, IoUringConstants.IORING_OFF_SQES, twin.RequestBytes);
         if (rings is null || requests is null)
         {
-            return new(IoUringFile.Unsaveable, "its size is not that of any ring that is known");
+            return IoUringFile.Objection.Unsaveable("its size is not that of any ring that is known");
         }
 
         if ((Word(rings, twin.Offsets.SubmissionFlags) & PendingWork) != 0)
         {
-            return new("io-uring-busy", "the kernel still has work for it to do");
+            return IoUringFile.Objection.Busy("the kernel still has work for it to do");
         }
 
         message.SetupFlags = (uint)flags;

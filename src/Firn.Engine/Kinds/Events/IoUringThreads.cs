@@ -28,8 +28,7 @@ internal sealed class IoUringThreads
             Ask(context, task);
             if (registrars.TryGetValue(task, out DumpedThread? thread))
             {
-                return new(
-                    IoUringFile.Registered,
+                return IoUringFile.Objection.Registered(
                     $"thread {thread.Tid} has registered the descriptor of a ring (IORING_REGISTER_RING_FDS)",
                     "let the program do without io_uring_register_ring_fd()");
             }
