@@ -163,8 +163,15 @@ internal sealed class RestoredWaiting(WaitingConnectionEntry entry, ConnectionEn
         TcpRepair.SetSequence(closed, TcpOption.TCP_RECV_QUEUE, received);
         TcpRepair.SetSequence(closed, TcpOption.TCP_SEND_QUEUE, First - Beyond - 1);
         Sys.Connect(closed.Number, peer.ToSockaddr()).OrThrow($"connect({peer}) of a connection that waits at file {file}");
-        TcpRepair.SetWindow(
-            closed, new TcpRepairWindow { snd_wl1 = received, snd_wnd = 0xFFFF, max_window = 0xFFFF, rcv_wnd = 0xFFFF, rcv_wup = received });
+        var window = new TcpRepairWindow
+        {
+            snd_wl1 = received,
+            snd_wnd = 0xFFFF,
+            max_window = 0xFFFF,
+            rcv_wnd = 0xFFFF,
+            rcv_wup = received,
+        };
+        TcpRepair.SetWindow(closed, window);
     }
 
     /// <summary>Puts it at the end of its listener's queue.</summary>

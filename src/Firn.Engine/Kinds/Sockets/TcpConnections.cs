@@ -32,7 +32,8 @@ internal sealed class TcpConnections
     /// <summary>Takes note of a connection that is to be saved; nothing is read yet.</summary>
     public void Add(DumpContext context, OpenFile file, TcpState state, InetAddress source, InetAddress peer)
     {
-        var connection = new Connection(file, SocketTables.NetworkOf(context, file), state, ConnectionEnds.OfPackets(source.Bytes, source.Port, peer.Bytes, peer.Port));
+        var ends = ConnectionEnds.OfPackets(source.Bytes, source.Port, peer.Bytes, peer.Port);
+        var connection = new Connection(file, SocketTables.NetworkOf(context, file), state, ends);
         connections.Add(connection);
         byFile.Add(file, connection);
     }
