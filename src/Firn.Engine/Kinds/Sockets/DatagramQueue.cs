@@ -154,7 +154,8 @@ internal static class DatagramQueue
 
             bytes += entry.Payload.Length + 1024;
             SocketOptions.GrowReceiveBuffer(socket, (int)Math.Min(int.MaxValue / 2, (bytes * 2) + (1 << 16)));
-            Send(context, message.NsId, source.Value, new InetAddress(to, (ushort)message.SrcPort, 0), (byte)message.Proto, entry.Payload.Span);
+            var destination = new InetAddress(to, (ushort)message.SrcPort, 0);
+            Send(context, message.NsId, source.Value, destination, (byte)message.Proto, entry.Payload.Span);
         }
 
         if (bytes > 0)

@@ -104,7 +104,7 @@ internal sealed class RestoredQueue : IDisposable
     }
 
     private static RepeatedField<WaitingConnectionEntry> Entries(RestoreContext context, InetSkEntry listener)
-        => listener.HasHasQueue && listener.HasQueue && context.Images.Entries(ImageKind.TcpStream, listener.Ino) is [{ Message: var message }]
+        => listener.HasQueue && context.Images.Entries(ImageKind.TcpStream, listener.Ino) is [{ Message: var message }]
             ? ((TcpStreamEntry)message).Waiting
             : [];
 
