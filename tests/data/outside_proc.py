@@ -64,7 +64,10 @@ if (said := restored()) != "Name:\tsleepeep\n":
     sys.exit(f"the same process: {said!r}")
 outside.kill()
 outside.wait()
-refused(f"belongs to process {outside.pid}, outside of the tree, which has ended since the dump;", f"--inherit-fd fd[N]:proc/{outside.pid}/")
+refused(
+    f"belongs to process {outside.pid}, outside of the tree, which has ended since the dump;",
+    f"--inherit-fd fd[N]:proc/{outside.pid}/",
+)
 with open("/proc/sys/kernel/ns_last_pid", "w") as last:
     last.write(str(outside.pid - 1))
 time.sleep(0.02)

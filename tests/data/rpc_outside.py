@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""All that can be outside of a tree, asked for by an engine: `external`, `unix_sk_ino` and `inherit_fd` of a request, in one conversation each."""
+"""All that can be outside of a tree, as an engine asks for it: `external`, `unix_sk_ino` and `inherit_fd` of requests."""
 import os, pty, signal, socket, subprocess, sys, time
 
 firn, images = sys.argv[1:]
