@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Files, FIFOs and devices that come from outside: --external file[] and dev[], --inherit-fd by path, by file[] and by key, all of which get another file in their place."""
+"""Files, FIFOs and devices from outside: --external file[] and dev[], --inherit-fd by path, by file[] and by key: all get another file."""
 import os, stat, subprocess, sys, time
 
 firn, images = sys.argv[1:]
