@@ -1,6 +1,7 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -45,6 +46,7 @@ internal static class Restore
             }
 
             clock.Run("forking", tree.Grow);
+            NestedProcs.Restore(context);
             plan.Memory.SealObjects();
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
