@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -118,6 +119,11 @@ internal static class NestedStage
         if (kind.Flag != CloneFlags.CLONE_NEWTIME)
         {
             using NamespaceVisit visit = NamespaceVisit.Enter(own.Entrance, kind.Flag);
+            if (kind.Flag == CloneFlags.CLONE_NEWNET)
+            {
+                context.Files.State.Get<RestoredConnections>().Lock(context, own.Id);
+            }
+
             kind.ByController(context, own);
         }
 

@@ -1,5 +1,6 @@
 using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
@@ -48,6 +49,7 @@ internal static class Restore
             clock.Run("forking", tree.Grow);
             NestedProcs.Restore(context);
             plan.Memory.SealObjects();
+            IoUringFile.MakeAll(context);
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
             cgroups.SetProperties();
