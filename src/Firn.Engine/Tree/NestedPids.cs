@@ -96,5 +96,9 @@ internal sealed class NestedPids
     }
 
     private static ImageFormatException Damaged(RestoredTask task, string what)
-        => new(ImageKind.Pstree.FileName(0), 0, "pid-namespace", $"task {task.Pid}: {what}; the image set is damaged: dump again");
+        => new(
+            ImageKind.Pstree.FileName(0),
+            0,
+            "pid-namespace",
+            $"task {task.Pid}: {what}; the image set is damaged: dump again");
 }
