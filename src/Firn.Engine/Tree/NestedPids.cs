@@ -96,7 +96,7 @@ internal sealed class NestedPids
     }
 
     private static ImageFormatException Damaged(RestoredTask task, string what)
-        => new(
+        => new ImageFormatException(
             ImageKind.Pstree.FileName(0),
             0,
             "pid-namespace",
