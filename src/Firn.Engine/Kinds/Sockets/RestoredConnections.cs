@@ -112,7 +112,6 @@ internal sealed class RestoredConnections : IDisposable
         connections.Add(message.Id, connection);
         if (connection.WasRefused)
         {
-            connection.BeRefused();
             return;
         }
 
@@ -210,7 +209,15 @@ internal sealed class RestoredConnections : IDisposable
 
         foreach (RestoredConnection connection in connections.Values)
         {
-            connection.LeaveRepair();
+            if (connection.WasRefused)
+            {
+                // The answer has to come through.
+                connection.BeRefused();
+            }
+            else
+            {
+                connection.LeaveRepair();
+            }
         }
 
         foreach (RestoredConnection connection in connections.Values.OrderBy(connection => connection.Place))
