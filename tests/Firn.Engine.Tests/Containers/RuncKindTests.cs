@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Firn.Engine.Tests.RoundTrip;
 using Xunit;
 
@@ -9,10 +10,21 @@ public sealed class RuncKindTests
     // What runc has an option for.
     private static readonly string[] Known = ["--file-locks", "--tcp-established"];
 
-    // What needs a terminal, mounts or rights that a container hasn't got, or what runc has no option for, isn't among them.
+    // Three make a root of their own, which is of no engine's; and runc takes a process whose first thread has exited for one that has ended.
+    private static readonly string[] Others = ["mnt_container", "mnt_overlay", "mnt_propagation", "task_dead_leader"];
+
+    // What runc has no option for isn't among them.
     public static IEnumerable<TheoryDataRow<string>> Targets => TargetSource.All
         .Where(target => target.Refusal is null && target.Options.Concat(target.DumpOptions).All(Known.Contains))
+        .Where(target => !Others.Contains(target.Name))
         .Select(target => new TheoryDataRow<string>(target.Name));
+
+    private static string[] Rights =>
+    [
+        "CAP_AUDIT_CONTROL", "CAP_BPF", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_IPC_LOCK", "CAP_KILL",
+        "CAP_LEASE", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BROADCAST", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
+        "CAP_SYSLOG", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SYS_PTRACE", "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM",
+    ];
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Targets))]
@@ -24,17 +36,16 @@ public sealed class RuncKindTests
         {
             using RuncContainer container = RuncContainer.OfDebian([$"/{name}", "/work"], config =>
             {
-                config["mounts"]!.AsArray().Add((System.Text.Json.Nodes.JsonNode)RuncContainer.Bind(Programs.Target(name), $"/{name}", "ro"));
-                config["mounts"]!.AsArray().Add((System.Text.Json.Nodes.JsonNode)RuncContainer.Bind(work, "/work", "rw"));
+                JsonArray mounts = config["mounts"]!.AsArray();
+                mounts.Add((JsonNode)RuncContainer.Bind(Programs.Target(name), $"/{name}", "ro"));
+                mounts.Add((JsonNode)RuncContainer.Bind(work, "/work", "rw"));
+
                 // Some of the targets read in it what they have to wait for.
-                config["linux"]!["maskedPaths"]!.AsArray().Remove(
-                    config["linux"]!["maskedPaths"]!.AsArray().Single(path => (string?)path == "/proc/timer_list"));
+                JsonArray masked = config["linux"]!["maskedPaths"]!.AsArray();
+                masked.Remove(masked.Single(path => (string?)path == "/proc/timer_list"));
                 foreach (string set in (ReadOnlySpan<string>)["bounding", "effective", "permitted"])
                 {
-                    config["process"]!["capabilities"]![set] = RuncContainer.Array(
-                        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_MKNOD",
-                        "CAP_NET_ADMIN", "CAP_NET_BROADCAST", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT",
-                        "CAP_SYS_NICE", "CAP_SYS_PTRACE", "CAP_SYS_TTY_CONFIG", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BPF", "CAP_AUDIT_CONTROL");
+                    config["process"]!["capabilities"]![set] = RuncContainer.Array(Rights);
                 }
             });
             container.Start();
