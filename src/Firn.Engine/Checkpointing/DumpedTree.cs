@@ -60,7 +60,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
             {
                 action();
             }
-            catch (LinuxException exception)
+            catch (Exception exception) when (exception is LinuxException or CheckpointException)
             {
                 Context.Log.LogError("what was read last, when the tree was gone, is not all in the images: {Message}", exception.Message);
             }
@@ -70,7 +70,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
         {
             WriteMessages(published);
         }
-        catch (CheckpointException exception)
+        catch (Exception exception) when (exception is CheckpointException or LinuxException or ImageFormatException)
         {
             Context.Log.LogError("what was read last, when the tree was gone, is lost: {Message}", exception.Message);
         }

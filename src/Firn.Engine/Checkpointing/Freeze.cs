@@ -378,12 +378,12 @@ internal static class Freeze
                 task.Mappings = Maps.Read(task.Pid);
             }
 
-            bool isInOwnNamespace = task.Status.NSpid.Length > 1;
+            task.PidLevel = Math.Max(0, tree.Tasks[0].Status.NStgid.Length - 1);
             foreach (DumpedThread thread in task.Threads)
             {
-                thread.InnerTid = !isInOwnNamespace ? thread.Tid
-                    : thread.Tid == task.ProcessId ? task.InnerPid
-                    : ProcStatus.Read(task.Pid, thread.Tid).NSpid[^1];
+                thread.Ids = task.Status.NSpid.Length <= 1 ? [thread.Tid]
+                    : thread.Tid == task.ProcessId ? task.Status.NStgid
+                    : ProcStatus.Read(task.Pid, thread.Tid).NSpid;
             }
         }
     }
