@@ -10,8 +10,8 @@ public sealed class RuncKindTests
     // What runc has an option for.
     private static readonly string[] Known = ["--file-locks", "--tcp-established"];
 
-    // Three make a root of their own, which is of no engine's; runc takes a process whose first thread has exited for one that has ended; and
-    // what is left of a client that has closed goes with the network namespace, so that the last one's server is told of it sooner.
+    // Three make a root of their own, which is of no engine's; runc takes a process whose first thread has exited for one that has
+    // ended; and what is left of a client that has closed goes with the network namespace, so that the last one's server learns it sooner.
     private static readonly string[] Others = ["mnt_container", "mnt_overlay", "mnt_propagation", "task_dead_leader", "inet_accept_early"];
 
     // What runc has no option for isn't among them.
@@ -52,7 +52,8 @@ public sealed class RuncKindTests
             container.Start();
             string skipped = Path.Combine(work, "skipped"), result = Path.Combine(work, "result");
             PidNamespace.Until(
-                () => File.Exists(Path.Combine(work, "ready")) || File.Exists(skipped) || container.Status != "running", $"{name} is ready");
+                () => File.Exists(Path.Combine(work, "ready")) || File.Exists(skipped) || container.Status != "running",
+                $"{name} is ready");
             if (File.Exists(skipped))
             {
                 throw Programs.Skipped(File.ReadAllText(skipped));

@@ -194,7 +194,9 @@ internal sealed class HandlePaths : IDisposable
     {
         if (!covers.TryGetValue((pid, mount.Id), out List<string>? places))
         {
-            places = [.. AllMounts(pid).Where(other => other.ParentId == mount.Id && other.Id != mount.Id).Select(other => other.MountPoint)];
+            places = [.. AllMounts(pid)
+                .Where(other => other.ParentId == mount.Id && other.Id != mount.Id)
+                .Select(other => other.MountPoint)];
             covers.Add((pid, mount.Id), places);
         }
 
