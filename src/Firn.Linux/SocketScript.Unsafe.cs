@@ -236,35 +236,38 @@ public sealed unsafe class SocketLook
 internal sealed unsafe class SocketRing : IDisposable
 {
     private readonly Fd fd;
-    private readonly IoUringParams parameters;
+    private readonly IoUringOffsets offsets;
     private readonly MappedMemory requests;
     private readonly MappedMemory answers;
     private readonly MappedMemory entries;
 
-    private SocketRing(Fd fd, in IoUringParams parameters)
+    private SocketRing(Fd fd, in IoUringParameters parameters)
     {
         const ProtectionFlags Both = ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE;
         const MapFlags Shared = MapFlags.MAP_SHARED | MapFlags.MAP_POPULATE;
         this.fd = fd;
-        this.parameters = parameters;
+        offsets = parameters.offsets;
         requests = MappedMemory.Map(
-            fd.Number, IoUringConstants.IORING_OFF_SQ_RING, parameters.sq_off.array + (parameters.sq_entries * sizeof(uint)), Both, Shared);
+            fd.Number,
+            (long)IoUringConstants.IORING_OFF_SQ_RING,
+            offsets.Array + (parameters.sq_entries * sizeof(uint)),
+            Both,
+            Shared);
         answers = MappedMemory.Map(
             fd.Number,
-            IoUringConstants.IORING_OFF_CQ_RING,
-            parameters.cq_off.cqes + (parameters.cq_entries * sizeof(IoUringCqe)),
+            (long)IoUringConstants.IORING_OFF_CQ_RING,
+            offsets.Completions + (parameters.cq_entries * sizeof(IoUringCqe)),
             Both,
             Shared);
         entries = MappedMemory.Map(
-            fd.Number, IoUringConstants.IORING_OFF_SQES, parameters.sq_entries * sizeof(IoUringSqe), Both, Shared);
+            fd.Number, (long)IoUringConstants.IORING_OFF_SQES, parameters.sq_entries * sizeof(IoUringSqe), Both, Shared);
     }
 
     /// <summary>Opens rings that can set options of Unix sockets; null where there are none.</summary>
     public static SocketRing? TryOpen()
     {
-        // SAFETY: the kernel reads and writes the parameters during the call alone.
-        var parameters = new IoUringParams { flags = IoUringConstants.IORING_SETUP_SUBMIT_ALL };
-        SysResult made = Kernel.Call(Sysno.io_uring_setup, SocketScript.MostSteps, (nint)(&parameters));
+        var parameters = new IoUringParameters { flags = IoUringSetup.IORING_SETUP_SUBMIT_ALL };
+        SysResult made = Sys.IoUringSetup(SocketScript.MostSteps, ref parameters);
         if (made.IsError)
         {
             return null;
@@ -287,14 +290,14 @@ internal sealed unsafe class SocketRing : IDisposable
     /// <returns>How many were done, from the first on.</returns>
     public int Run(IReadOnlyList<SocketScript.Step> steps, MappedMemory memory, Span<SysResult> results)
     {
-        uint* tail = At(requests, parameters.sq_off.tail);
-        uint mask = *At(requests, parameters.sq_off.ring_mask);
+        uint* tail = At(requests, offsets.SubmissionTail);
+        uint mask = *At(requests, offsets.SubmissionMask);
         for (int i = 0; i < steps.Count; i++)
         {
             // SAFETY: the rings have room for MostSteps, are empty between two runs, and are mapped for as long as this object is there.
             uint slot = (*tail + (uint)i) & mask;
             ((IoUringSqe*)entries.Address)[slot] = Request(steps[i], (ulong)(memory.Address + (nint)steps[i].Offset), (ulong)i);
-            At(requests, parameters.sq_off.array)[slot] = slot;
+            At(requests, offsets.Array)[slot] = slot;
         }
 
         Volatile.Write(ref *tail, *tail + (uint)steps.Count);
@@ -354,14 +357,14 @@ internal sealed unsafe class SocketRing : IDisposable
 
     private int Collect(Span<SysResult> results)
     {
-        uint* head = At(answers, parameters.cq_off.head);
-        uint mask = *At(answers, parameters.cq_off.ring_mask);
-        uint end = Volatile.Read(ref *At(answers, parameters.cq_off.tail));
+        uint* head = At(answers, offsets.CompletionHead);
+        uint mask = *At(answers, offsets.CompletionMask);
+        uint end = Volatile.Read(ref *At(answers, offsets.CompletionTail));
         int count = 0;
         uint position = *head;
         for (; position != end; position++, count++)
         {
-            IoUringCqe answer = ((IoUringCqe*)At(answers, parameters.cq_off.cqes))[position & mask];
+            IoUringCqe answer = ((IoUringCqe*)At(answers, offsets.Completions))[position & mask];
             results[(int)answer.user_data] = new SysResult(answer.res);
         }
 
