@@ -45,7 +45,9 @@ internal static class DatagramQueue
                 "pid {Pid} {Resource}: an error waits in a UDP socket and is lost{More}",
                 file.Owner.Pid,
                 file.Resource,
-                hasData && !isKilled ? ", and with it what waits behind it: it is saved where the tree is killed by the dump" : string.Empty);
+                hasData && !isKilled
+                    ? ", and with it what waits behind it: it is saved where the tree is killed by the dump"
+                    : string.Empty);
         }
 
         if (hasData && !hasError)

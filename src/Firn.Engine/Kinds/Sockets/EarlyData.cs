@@ -88,8 +88,9 @@ internal sealed class EarlyData
         context.AfterKill.Add(() =>
         {
             // To ask for the error takes it; the dump knows it already.
-            Sys.GetSocketOption(file.Taken.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_ERROR, out int _).OrThrow("getsockopt(SO_ERROR)");
-            using OpenFile again = View(file, Sys.Fcntl(file.Taken.Number, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow("fcntl(F_DUPFD)").Int32);
+            int socket = file.Taken.Number;
+            Sys.GetSocketOption(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_ERROR, out int _).OrThrow("getsockopt(SO_ERROR)");
+            using OpenFile again = View(file, Sys.Fcntl(socket, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow("fcntl(F_DUPFD)").Int32);
             Save(context, again, file.Id, 0, ids);
             SayAll(context, file.Id);
         });
