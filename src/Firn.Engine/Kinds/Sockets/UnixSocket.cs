@@ -83,7 +83,7 @@ internal sealed class UnixSocket : FileKind
                 "an error waits to be reported, and to look into the queue would take it away",
                 info.Type == SocketType.SOCK_DGRAM
                     ? "let the program read from it before the dump"
-                    : "let the program read from it before the dump; a dump that kills the tree saves it, unless descriptors wait there, too");
+                    : "let the program read from it before the dump; a dump that kills the tree saves it, unless descriptors wait, too");
         }
 
         ExaminePeers(context, file, info, tables);
