@@ -123,6 +123,7 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(BpfMapAttributes)] = 72,
         [typeof(BpfMapInfo)] = 88,
         [typeof(BpfName)] = 16,
+        [typeof(BpfProgramAttributes)] = 112,
         [typeof(Ipv6Address)] = 16,
         [typeof(Itimerval)] = 32,
         [typeof(KernelSigaction)] = 32,
