@@ -85,10 +85,11 @@ public sealed class MappingWords : IDisposable
             int whole = length / Size * Size;
             foreach (MappingWord word in MemoryMarshal.Cast<byte, MappingWord>(buffer.AsSpan(0, whole)))
             {
-                // Of another process, or twice.
-                if (word.End <= word.Start || (words.Count > 0 && word.Start < words[^1].End))
+                // Behind its end a walk that was read in pieces begins anew where the last piece began (task_vma_seq_get_next() keeps the
+                // place of the last pause): who reads on reads for ever.
+                if (words.Count > 0 && word.Start < words[^1].End)
                 {
-                    return null;
+                    return words;
                 }
 
                 words.Add(word);

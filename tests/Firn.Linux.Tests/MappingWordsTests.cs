@@ -1,3 +1,4 @@
+using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 using Xunit;
 
@@ -55,6 +56,28 @@ public sealed class MappingWordsTests
             // Whatever comes of it, no other exception.
             _ = MappingWords.TryCompile(damaged);
         }
+    }
+
+    [Fact]
+    public void A_walk_that_is_read_in_pieces_comes_to_its_end()
+    {
+        using MappingWords? words = MappingWords.TryOpen();
+        Assert.SkipWhen(words is null, "the kernel lets no such program be loaded");
+
+        // Every second page is of another kind, so that each is a mapping: many more than one read gives.
+        const int Count = 6000;
+        using var memory = MappedMemory.Anonymous(Count * Kernel.PageSize);
+        for (int i = 1; i < Count; i += 2)
+        {
+            Kernel.Call(Sysno.mprotect, memory.Address + (i * Kernel.PageSize), Kernel.PageSize, (nint)ProtectionFlags.PROT_READ)
+                .OrThrow("mprotect");
+        }
+
+        ulong start = (ulong)memory.Address;
+        List<MappingWord> read = words.TryRead(Environment.ProcessId)!;
+        Assert.Equal(
+            Enumerable.Range(1, Count - 2).Select(i => start + (ulong)(i * Kernel.PageSize)),
+            read.Where(word => word.Start > start && word.End < start + (ulong)memory.Length).Select(word => word.Start));
     }
 
     [Fact]
