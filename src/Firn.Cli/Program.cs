@@ -1,8 +1,14 @@
 using Firn.Cli;
 using Firn.Cli.Commands;
 using Firn.Cli.Talk;
+using Firn.Engine;
 
 const string Version = "0.1.0";
+if (Checkpointer.RunHelper(args) is { } helped)
+{
+    return helped;
+}
+
 if (args is [DemoWorker.Verb, ..])
 {
     return DemoWorker.Run();

@@ -1,4 +1,5 @@
 using Firn.Engine.Checkpointing;
+using Firn.Engine.Kinds.Files;
 using Firn.Tracing;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -56,6 +57,15 @@ public static class Checkpointer
     /// <param name="pid">The root of the tree.</param>
     /// <param name="log">Where log lines go.</param>
     public static IReadOnlyList<Problem> Examine(int pid, ILogger log) => TracerThread.Run(() => Examination.Run(pid, log));
+
+    /// <summary>
+    /// Runs as a helper process of a dump, if the arguments of the program say so: Firn executes the program that it is part of anew for
+    /// work that has to come to its end even if Firn is killed. Such a program calls this first of all.
+    /// </summary>
+    /// <param name="arguments">The program's arguments.</param>
+    /// <returns>The status to exit with; null if the program is no helper.</returns>
+    public static int? RunHelper(string[] arguments)
+        => arguments is [TerminalProcess.Verb, _, _] ? TerminalProcess.Run(arguments[1..]) : null;
 
     /// <summary>Says what this kernel offers of all that a checkpoint or a restore can need.</summary>
     public static IReadOnlyList<KernelFeature> CheckKernel() => [.. KernelFeatures.All.Select(KernelFeatures.Probe)];

@@ -132,11 +132,16 @@ internal static class WireShapes
     internal static readonly WireShape TtyFileEntry = new([1, 2, 3, 4], (4, FownEntry));
     internal static readonly WireShape MemfdFileEntry = new([1, 2, 3, 4, 5], (4, FownEntry));
     internal static readonly WireShape PidfdEntry = new([1, 2, 3, 4, 5], (5, FownEntry));
+    internal static readonly WireShape IoUringPart = new([1, 2]);
+    internal static readonly WireShape IoUringRegisteredFile = new([1, 2]);
+    internal static readonly WireShape IoUringBuffer = new([1, 2, 3]);
+    internal static readonly WireShape IoUringEntry = new(
+        [1, 2, 3, 4, 5, 6], (2, FownEntry), (8, IoUringPart), (9, IoUringPart), (12, IoUringRegisteredFile), (14, IoUringBuffer));
     internal static readonly WireShape FileEntry = new(
         [1, 2], (3, RegFileEntry), (4, InetSkEntry), (5, NsFileEntry), (6, PacketSockEntry), (7, NetlinkSkEntry), (8, EventfdFileEntry),
         (9, EventpollFileEntry), (10, SignalfdEntry), (11, TunfileEntry), (12, TimerfdEntry), (13, InotifyFileEntry),
         (14, FanotifyFileEntry), (15, ExtFileEntry), (16, UnixSkEntry), (17, FifoEntry), (18, PipeEntry), (19, TtyFileEntry),
-        (20, MemfdFileEntry), (21, BpfmapFileEntry), (22, PidfdEntry));
+        (20, MemfdFileEntry), (21, BpfmapFileEntry), (22, PidfdEntry), (1000, IoUringEntry));
     internal static readonly WireShape IrmapCacheEntry = new([1, 2, 3]);
     internal static readonly WireShape FileLockEntry = new([1, 2, 3, 4, 5, 6]);
     internal static readonly WireShape FsEntry = new([1, 2]);

@@ -8,6 +8,13 @@ public static partial class Sys
     /// <summary>kill(2).</summary>
     public static SysResult Kill(int pid, Signal signal) => Kernel.Call(Sysno.kill, pid, (nint)signal);
 
+    /// <summary>futex(2), FUTEX_WAKE: wakes all who wait for a word, in any process.</summary>
+    public static SysResult FutexWake(nint address)
+    {
+        const int FUTEX_WAKE = 1;
+        return Kernel.Call(Sysno.futex, address, FUTEX_WAKE, int.MaxValue);
+    }
+
     /// <summary>getpid(2).</summary>
     public static int GetPid() => Kernel.Call(Sysno.getpid).Int32;
 

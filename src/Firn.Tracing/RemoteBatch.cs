@@ -80,6 +80,9 @@ public readonly struct RemoteBuffer
     /// <summary>Where the tracee sees it.</summary>
     public RemotePtr Address { get; }
 
+    /// <summary>Where it begins in the scratch.</summary>
+    internal int Offset => offset;
+
     /// <summary>Firn's own view.</summary>
     public Span<byte> Bytes => scratch.Local(offset, length);
 

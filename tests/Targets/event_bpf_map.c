@@ -1,4 +1,5 @@
-// BPF maps: array, hash and trie of prefixes; frozen, read only, with two descriptors; shared with a child, duplicated, closed on exec.
+// BPF maps: array, hash and trie of prefixes; arrays and hashes with a value for each CPU; frozen, read only, with
+// two descriptors; shared with a child, duplicated, closed on exec.
 #include "target.h"
 #include <linux/bpf.h>
 #include <sys/syscall.h>
@@ -41,6 +42,18 @@ static int again(int map, int flags)
     return MUST(bpf(BPF_MAP_GET_FD_BY_ID, &a));
 }
 
+static int possible(void)
+{
+    char text[256] = "", *last = text;
+    int fd = MUST(open("/sys/devices/system/cpu/possible", O_RDONLY));
+    MUST(read(fd, text, sizeof(text) - 1));
+    close(fd);
+    for (char *p = text; *p; p++)
+        if (*p == '-' || *p == ',')
+            last = p + 1;
+    return atoi(last) + 1;
+}
+
 int main(int argc, char **argv)
 {
     begin(argv);
@@ -69,7 +82,27 @@ int main(int argc, char **argv)
         wait_for_wake();
         _exit(put(hash, &(long long){ 1 }, &(long long){ 4242 }) != 0);
     }
+    // A value for each CPU that the machine may have, in whole words.
+    int cpus = possible(), kinds[] = { BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH }, each[3];
+    long long values[cpus];
+    for (int kind = 0; kind < 3; kind++) {
+        each[kind] = create(kinds[kind], 4, 5, 100, 0, "by_cpu");
+        for (int key = 1; key < 9; key++) {
+            for (int cpu = 0; cpu < cpus; cpu++)
+                values[cpu] = key * 1000 + cpu;
+            MUST(put(each[kind], &key, values));
+        }
+    }
     ready();
+    for (int kind = 0; kind < 3; kind++) {
+        for (int key = 1; key < 9; key++) {
+            CHECK(get(each[kind], &key, values) == 0);
+            for (int cpu = 0; cpu < cpus; cpu++)
+                if (values[cpu] != key * 1000 + cpu)
+                    differ("map %d, key %d, cpu %d: %lld", kind, key, cpu, values[cpu]);
+        }
+        CHECK(get(each[kind], &(int){ 50 }, values) == (kind == 0 ? 0 : -1) && info_of(each[kind]).type == (unsigned)kinds[kind]);
+    }
     for (int i = 0; i < 3000; i++) {
         char text[12], found[12] = "";
         snprintf(text, sizeof(text), "%d", i);

@@ -12,7 +12,7 @@
 #define BLOCKS 4
 #define BLOCK (FRAMES / BLOCKS * SIZE)
 
-static int lo;
+static int lo, protocols;
 
 struct ring {
     int version, fd, protocol;
@@ -67,7 +67,7 @@ static char take(struct ring *r)
 static void put(struct ring *r, char text, int flush)
 {
     unsigned char *frame = r->at + BLOCKS * BLOCK + r->sent++ % FRAMES * SIZE;
-    struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88B9), .sll_ifindex = lo };
+    struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(protocols), .sll_ifindex = lo };
     struct tpacket2_hdr *h = (void *)frame;
     char *data = (char *)frame + TPACKET2_HDRLEN - sizeof(struct sockaddr_ll);
     memset(data, 0, 64);
@@ -97,13 +97,14 @@ static void open_ring(struct ring *r, int version, int protocol)
 int main(int argc, char **argv)
 {
     begin(argv);
+    protocols = own_numbers();
     lo = MUST(if_nametoindex("lo"));
     struct ring rings[4];
-    struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88B9), .sll_ifindex = lo };
+    struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(protocols), .sll_ifindex = lo };
     int listener = MUST(socket(AF_PACKET, SOCK_DGRAM, 0)), versions[] = { TPACKET_V1, TPACKET_V2, TPACKET_V3, TPACKET_V3 };
     MUST(bind(listener, (void *)&a, sizeof(a)));
     for (int i = 0; i < 4; i++) {
-        open_ring(&rings[i], versions[i], 0x88BA + i);
+        open_ring(&rings[i], versions[i], protocols + 1 + i);
         // Once round and a part, the last two not taken; version 3 closes a block for each that is waited for.
         for (int n = 0; n < (versions[i] == TPACKET_V3 ? BLOCKS + 1 : FRAMES + 5); n++) {
             give(rings[i].protocol, 'a' + n);

@@ -1,6 +1,6 @@
-// Descriptors of namespaces: of the task's own, of a child's, of those of the outside; also shared, and closed on exec.
+// Descriptors of namespaces: of the task's own, of a child's, of those of the outside; also shared, closed on exec, and in flight.
 // contain: pum
-#include "target.h"
+#include "flight.h"
 #include <sched.h>
 
 static int opened(const char *format, int pid, int flags)
@@ -54,6 +54,10 @@ int main(int argc, char **argv)
     }
     MUST(read(said[0], &byte, 1));
     int childs = opened("/proc/%d/ns/uts", child, 0);
+    int pair[2], flying[2] = { childs, opened("/proc/%d/ns/ipc", child, 0) }, flown[2] = { -1, -1 };
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    send_fds(pair[0], "both", 4, flying, 2);
+    close(flying[1]);
     ready();
     for (int i = 0; i < 8; i++) {
         snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
@@ -67,6 +71,8 @@ int main(int argc, char **argv)
         if (byte != 'o')
             differ("the child said '%c'", byte);
     }
+    CHECK(receive_fds(pair[1], path, 8, flown, NULL) == 2 && same_file(flown[0], childs));
+    CHECK(inode(flown[1]) && inode(flown[1]) != inode(fds[1]));
     CHECK(setns(childs, CLONE_NEWUTS) == 0 && gethostname(host, sizeof(host)) == 0 && !strcmp(host, "below"));
     return finish();
 }

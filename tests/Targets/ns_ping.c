@@ -1,6 +1,8 @@
-// Ping sockets (SOCK_DGRAM of ICMP), which certain groups may have: IPv4 and IPv6, with their identifier, connected; and TCP beside them.
+// Ping sockets (SOCK_DGRAM of ICMP), which certain groups may have: IPv4 and IPv6, with their identifier, connected, in flight; and
+// TCP beside them.
 // contain: pn
 // options: --tcp-established
+#include "flight.h"
 #include "inet.h"
 #include <netinet/ip_icmp.h>
 #include <net/if.h>
@@ -34,12 +36,20 @@ int main(int argc, char **argv)
     MUST(connect(joined, (void *)&a, sizeof(a)));
     set(v4, IPPROTO_IP, IP_TTL, 9);
     set(v4, IPPROTO_IP, IP_RECVTTL, 1);
+    int pair[2], flying = MUST(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)), flown = -1;
+    char data[8];
+    a.sin_port = htons(4244);
+    MUST(bind(flying, (void *)&a, sizeof(a)));
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    send_fds(pair[0], "ping", 4, &flying, 1);
+    close(flying);
     connected(listening(AF_INET, 0), AF_INET, &client, &server);
     MUST(send(client, "within", 6, 0));
     ready();
     CHECK(pings(v4, AF_INET, 4242) && pings(v6, AF_INET6, 4243) && get(v4, IPPROTO_IP, IP_TTL) == 9 && get(v4, IPPROTO_IP, IP_RECVTTL) == 1);
     CHECK(getsockname(v4, (void *)&now, &(socklen_t){ sizeof(now) }) == 0 && ntohs(now.sin_port) == 4242);
     CHECK(get(fresh, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_ICMP && fcntl(joined, F_GETFD) == FD_CLOEXEC);
+    CHECK(receive_fds(pair[1], data, 7, &flown, NULL) == 1 && pings(flown, AF_INET, 4244));
     CHECK(drains(server, "within", 6) && send(server, "back", 4, 0) == 4 && drains(client, "back", 4));
     return finish();
 }

@@ -1,12 +1,11 @@
 // tun and tap: attached and not attached, two queues of one device of which one rests, a device that stays without a descriptor; shared
-// with a child, duplicated, closed on exec.
+// with a child, duplicated, closed on exec; in flight, held by nobody.
 // contain: pn
-#include "target.h"
+#include "flight.h"
 #include <arpa/inet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 static int attach(const char *name, short flags)
 {
@@ -88,6 +87,13 @@ int main(int argc, char **argv)
         wait_for_wake();
         _exit(!gives(tun, "to the child", 0));
     }
+    int pair[2], flying[2], flown[2];
+    char data[8];
+    flying[0] = attach("tun8", IFF_TUN | IFF_NO_PI), flying[1] = MUST(open("/dev/net/tun", O_RDWR | O_NONBLOCK));
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    send_fds(pair[0], "tuns", 4, flying, 2);
+    close(flying[0]);
+    close(flying[1]);
     // What IPv6 says by itself when a device comes up is of no interest.
     ready();
     CHECK(flags_of(tun, name) == (IFF_TUN | IFF_NO_PI) && !strcmp(name, "tun7") && fcntl(tun, F_GETFD) == FD_CLOEXEC);
@@ -102,6 +108,10 @@ int main(int argc, char **argv)
     send_to("10.77.0.9", "to the child");
     kill(child, SIGUSR1);
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(if_nametoindex("tun8") && receive_fds(pair[1], data, 7, flown, NULL) == 2);
+    CHECK(flags_of(flown[0], name) == (IFF_TUN | IFF_NO_PI) && !strcmp(name, "tun8") && flags_of(flown[1], name) == -EBADFD);
+    close(flown[0]);
+    CHECK(if_nametoindex("tun8") == 0);
     queue.ifr_flags = IFF_ATTACH_QUEUE;
     CHECK(ioctl(second, TUNSETQUEUE, &queue) == 0);
     close(tun);

@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Checkpointing;
 
@@ -42,15 +43,37 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
             return;
         }
 
-        foreach ((ImageKind kind, ulong id, IReadOnlyList<ImageEntry> entries) in Context.Images.Files)
-        {
-            byte[] bytes = ImageFile.Encode(kind, entries);
-            Write(kind == ImageKind.Inventory ? PendingInventory : kind.FileName(id), bytes);
-        }
-
+        WriteMessages(0);
         Context.BeforePublishing.ForEach(action => action());
         Sys.RenameAt(directory.Number, PendingInventory, directory.Number, Inventory).OrThrow($"renameat({PendingInventory}, {Inventory})");
         isPublished = true;
+    }
+
+    /// <summary>Adds to the published set what could only be read when the tree was gone (<see cref="DumpContext.AfterKill"/>).</summary>
+    /// <remarks>The set is whole without it, and there is no way back: a failure is said, and is none of the dump.</remarks>
+    public void CommitLast()
+    {
+        int published = Context.Images.Files.Count();
+        foreach (Action action in Context.AfterKill)
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception exception) when (exception is LinuxException or CheckpointException)
+            {
+                Context.Log.LogError("what was read last, when the tree was gone, is not all in the images: {Message}", exception.Message);
+            }
+        }
+
+        try
+        {
+            WriteMessages(published);
+        }
+        catch (Exception exception) when (exception is CheckpointException or LinuxException or ImageFormatException)
+        {
+            Context.Log.LogError("what was read last, when the tree was gone, is lost: {Message}", exception.Message);
+        }
     }
 
     /// <summary>Takes a published set back: disposing takes all of it away.</summary>
@@ -84,6 +107,15 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
         while (Context.Files.Undo.TryPop(out Action? undo))
         {
             undo();
+        }
+    }
+
+    private void WriteMessages(int from)
+    {
+        foreach ((ImageKind kind, ulong id, IReadOnlyList<ImageEntry> entries) in Context.Images.Files.Skip(from))
+        {
+            byte[] bytes = ImageFile.Encode(kind, entries);
+            Write(kind == ImageKind.Inventory ? PendingInventory : kind.FileName(id), bytes);
         }
     }
 

@@ -33,6 +33,7 @@ internal static class ThawOrKill
             }
 
             tree.Kill();
+            dumped.CommitLast();
         }
         else
         {

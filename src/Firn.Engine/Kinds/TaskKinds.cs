@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Cgroups;
+using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Files;
 using Firn.Engine.Kinds.Tasks;
 using Firn.Engine.Tree;
@@ -22,6 +23,7 @@ internal static class TaskKinds
         new ThreadPersonality(),
         new ProcessAttributes(),
         new Membarriers(),
+        new IoUringSubmitters(),
         new SignalActions(),
         new SignalMasks(),
         new AlternateStack(),

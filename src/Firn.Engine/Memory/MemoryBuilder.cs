@@ -295,7 +295,7 @@ internal sealed class MemoryBuilder(
             scratch,
             .. parked,
             .. current.Select(mapping => new AddressRange(mapping.Start, mapping.End)),
-            .. memory.Vmas.Concat(memory.Rings).Select(vma => new AddressRange(vma.MapStart, vma.End)),
+            .. memory.Vmas.Concat(memory.Rings).Concat(memory.LateMappings).Select(vma => new AddressRange(vma.MapStart, vma.End)),
             .. memory.Task.Mm!.Vmas.Where(
                 vma => vma.Is(VmaStatus.Vdso | VmaStatus.Vvar)).Select(vma => new AddressRange(vma.Start, vma.End)),
         ];

@@ -248,6 +248,10 @@ internal static class MemoryDump
                         "let the application unmap it first");
                 }
             }
+            else if (vma.Is(VmaStatus.IoUring))
+            {
+                IoUringMappings.Examine(context, task, mapping, vma);
+            }
             else if (vma.HasFdflags)
             {
                 vma.Shmid = vma.Is(VmaStatus.SystemVSegment) ? mapping.Inode

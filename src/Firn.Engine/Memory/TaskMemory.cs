@@ -61,6 +61,9 @@ internal sealed class TaskMemory
     /// <summary>Rings of io_setup(2).</summary>
     public List<PlannedVma> Rings { get; } = [];
 
+    /// <summary>Mappings of io_urings, which are made when these are: until then nothing may lie there.</summary>
+    public List<PlannedVma> LateMappings { get; } = [];
+
     /// <summary>Guard pages.</summary>
     public List<AddressRange> Guards { get; } = [];
 
@@ -253,7 +256,7 @@ internal sealed class TaskMemory
         {
             Refuse(vma, file);
             var planned = new PlannedVma { Entry = vma, MapStart = vma.Start };
-            (vma.Is(VmaStatus.AioRing) ? Rings : Vmas).Add(planned);
+            (vma.Is(VmaStatus.IoUring) ? LateMappings : vma.Is(VmaStatus.AioRing) ? Rings : Vmas).Add(planned);
             if (!vma.IsPrivate())
             {
                 return;
@@ -286,7 +289,7 @@ internal sealed class TaskMemory
         {
             var kind when (kind & VmaStatus.ShadowStack) != 0 => "a shadow stack",
             var kind when (kind & VmaStatus.Uprobes) != 0 => "a page of user-space probes",
-            _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.FileShared) => null,
+            _ when vma.IsPrivate() || vma.Is(VmaStatus.Socket | VmaStatus.IoUring | VmaStatus.FileShared) => null,
             _ when vma.Is(VmaStatus.AnonymousShared | VmaStatus.SystemVSegment) => null,
             _ => $"of an unknown kind ({vma.Status:x})",
         };

@@ -143,6 +143,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
         "[vvar]" or "[vvar_vclock]" => VmaStatus.Regular | VmaStatus.Vvar | VmaStatus.AnonymousPrivate,
         "[heap]" when !mapping.HasFile => VmaStatus.Regular | VmaStatus.Heap | VmaStatus.AnonymousPrivate,
         _ when IsSocket(mapping) => VmaStatus.Regular | VmaStatus.Socket,
+        _ when IoUringMappings.Is(mapping) => VmaStatus.Regular | VmaStatus.IoUring,
         _ when IsSegment(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousShared | VmaStatus.SystemVSegment,
         AioRings.Link => VmaStatus.Regular | VmaStatus.AioRing,
         _ when !mapping.HasFile || IsHugeAnonymous(mapping, flags) => VmaStatus.Regular | VmaStatus.AnonymousPrivate,
@@ -166,8 +167,7 @@ internal sealed class VmaClassifier(uint sharedMemoryMajor, uint sharedMemoryMin
                     "memfd-secret",
                     "it is secret memory (memfd_secret(2)), which no one but the task may read",
                     "start the application without it"),
-            _ when mapping.Name.StartsWith("anon_inode:[io_uring]", StringComparison.Ordinal)
-                => new("io-uring", "it is a ring of io_uring", "start the application with io_uring off"),
+            _ when IoUringMappings.Is(mapping) => null,
             _ when mapping.Name.StartsWith("anon_inode:", StringComparison.Ordinal)
                 => new(
                     "kernel-object-mapping", $"memory of the kernel object {mapping.Name} is mapped", "let the application unmap it first"),

@@ -22,4 +22,7 @@ internal enum VmaStatus : uint
     ShadowStack = 1 << 15,
     Guard = 1 << 16,
     Uprobes = 1 << 17,
+
+    /// <summary>Firn's own: rings or requests of an io_uring; shmid is the file's id.</summary>
+    IoUring = 1 << 24,
 }

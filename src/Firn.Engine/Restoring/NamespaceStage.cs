@@ -103,7 +103,7 @@ internal static class NamespaceStage
                 if (own.Kind.Flag == CloneFlags.CLONE_NEWNET)
                 {
                     // Before anything can reach it: a packet for a connection that isn't there yet would be answered with its end.
-                    context.Files.State.Get<RestoredConnections>().Lock(context);
+                    context.Files.State.Get<RestoredConnections>().Lock(context, 0);
                 }
 
                 own.Kind.ByController(context, own);

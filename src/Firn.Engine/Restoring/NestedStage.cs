@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds;
+using Firn.Engine.Kinds.Sockets;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -20,7 +21,7 @@ internal static class NestedStage
     {
         List<RestoredNamespace> nested = [];
         TaskKobjIdsEntry dumper = images.One<InventoryEntry>(ImageKind.Inventory).RootIds ?? new TaskKobjIdsEntry();
-        foreach (NamespaceKind kind in NamespaceKinds.All)
+        foreach (NamespaceKind kind in NamespaceKinds.All.Where(kind => kind.Flag != CloneFlags.CLONE_NEWPID))
         {
             uint roots = kind.GetId(tasks[0].Ids);
             foreach (RestoredTask task in tasks.Where(task => !task.IsZombie && kind.GetId(task.Ids) is not 0 and uint id && id != roots))
@@ -118,6 +119,11 @@ internal static class NestedStage
         if (kind.Flag != CloneFlags.CLONE_NEWTIME)
         {
             using NamespaceVisit visit = NamespaceVisit.Enter(own.Entrance, kind.Flag);
+            if (kind.Flag == CloneFlags.CLONE_NEWNET)
+            {
+                context.Files.State.Get<RestoredConnections>().Lock(context, own.Id);
+            }
+
             kind.ByController(context, own);
         }
 

@@ -48,6 +48,13 @@ internal sealed class DumpContext
     /// <summary>What is to be done when all messages are written, before the image set is published.</summary>
     public List<Action> BeforePublishing { get; } = [];
 
+    /// <summary>
+    /// What can be read only by taking it away, as connections from a listener's queue: done once the tree is killed, through descriptors
+    /// that Firn has taken, so that no one is left who would miss it. What it adds to <see cref="Images"/>, in files of their own, joins
+    /// the published set; a set without those files must be one that can be restored.
+    /// </summary>
+    public List<Action> AfterKill { get; } = [];
+
     /// <summary>A name for this dump, by which the restore finds what it has left in the system.</summary>
     public string RunId { get; } = Guid.NewGuid().ToString();
 

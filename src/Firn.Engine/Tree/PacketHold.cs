@@ -13,16 +13,17 @@ namespace Firn.Engine.Tree;
 internal sealed class PacketHold : IDisposable
 {
     private readonly List<Fd> silenced = [];
-    private PacketLock? packets;
+    private readonly List<PacketLock> locks = [];
     private string lastingName = string.Empty;
+    private bool isLeaving;
 
     /// <summary>Sockets of connections that have to end without a word to their peers when the tree is killed.</summary>
     public List<Fd> EndSilently { get; } = [];
 
     /// <summary>Whether packets are or were held back.</summary>
-    public bool HasLocked => packets is not null;
+    public bool HasLocked => locks.Count > 0;
 
-    /// <summary>Lets no packet through. The thread is in the network namespace in question.</summary>
+    /// <summary>Lets no packet through. The thread is in the network namespace in question, of which there may be several.</summary>
     /// <param name="name">What <see cref="Leave"/> calls the lock that stays.</param>
     /// <param name="connections">The connections, or null for all of the namespace.</param>
     /// <exception cref="CheckpointException">The kernel has no nftables, or refuses.</exception>
@@ -31,7 +32,7 @@ internal sealed class PacketHold : IDisposable
         lastingName = name;
         try
         {
-            packets = PacketLock.Take(name + "-dump", connections, isOwned: true);
+            locks.Add(PacketLock.Take(name + "-dump", connections, isOwned: true));
         }
         catch (LinuxException exception)
         {
@@ -46,10 +47,12 @@ internal sealed class PacketHold : IDisposable
     /// <summary>Lets packets through again.</summary>
     public void Unlock(ILogger log)
     {
-        SysResult result = packets?.Unlock() ?? default;
-        if (result.IsError)
+        foreach (SysResult result in locks.ConvertAll(held => held.Unlock()))
         {
-            log.LogWarning("the network can't be unlocked: {Errno}; it is when Firn ends", result.Errno);
+            if (result.IsError)
+            {
+                log.LogWarning("the network can't be unlocked: {Errno}; it is when Firn ends", result.Errno);
+            }
         }
     }
 
@@ -60,14 +63,15 @@ internal sealed class PacketHold : IDisposable
     /// <exception cref="LinuxException">The kernel refuses; the tree may run on.</exception>
     public void Leave(IEnumerable<DumpedTask> tasks)
     {
-        if (packets is not null)
+        isLeaving = true;
+        if (locks.Count > 0)
         {
             foreach (DumpedThread thread in tasks.SelectMany(task => task.Threads))
             {
                 thread.Tracee?.SetOptions(PtraceOptions.PTRACE_O_EXITKILL | PtraceOptions.PTRACE_O_TRACESYSGOOD);
             }
 
-            packets.AddLasting(lastingName);
+            locks.ForEach(held => held.AddLasting(lastingName));
         }
 
         foreach (Fd socket in EndSilently)
@@ -78,6 +82,7 @@ internal sealed class PacketHold : IDisposable
         }
 
         silenced.Clear();
+        isLeaving = false;
     }
 
     /// <inheritdoc/>
@@ -88,12 +93,12 @@ internal sealed class PacketHold : IDisposable
             _ = Sys.SetSocketOption(socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_REPAIR, TcpOption.TCP_REPAIR_OFF_NO_WP);
         }
 
-        if (silenced.Count > 0)
+        if (isLeaving)
         {
-            packets?.RemoveLasting(lastingName);
+            locks.ForEach(held => held.RemoveLasting(lastingName));
         }
 
-        packets?.Dispose();
-        packets = null;
+        locks.ForEach(held => held.Dispose());
+        locks.Clear();
     }
 }

@@ -97,6 +97,7 @@ internal sealed class RestoredFiles(int firstNumber) : IDisposable
         FdTypes.Tunf => entry.Tunf is not null,
         FdTypes.Bpfmap => entry.Bpf is not null,
         FdTypes.Packetsk => entry.Psk is not null,
+        FdTypes.Iouring => entry.Iou is not null,
         _ => true,
     };
 

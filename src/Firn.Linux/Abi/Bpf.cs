@@ -19,8 +19,17 @@ public static class BpfConstants
     public const int BPF_FUNC_seq_write = 127;
     public const uint BPF_MAP_TYPE_HASH = 1;
     public const uint BPF_MAP_TYPE_ARRAY = 2;
+    public const uint BPF_MAP_TYPE_PROG_ARRAY = 3;
+    public const uint BPF_MAP_TYPE_PERCPU_HASH = 5;
+    public const uint BPF_MAP_TYPE_PERCPU_ARRAY = 6;
     public const uint BPF_MAP_TYPE_LRU_HASH = 9;
+    public const uint BPF_MAP_TYPE_LRU_PERCPU_HASH = 10;
     public const uint BPF_MAP_TYPE_LPM_TRIE = 11;
+    public const uint BPF_MAP_TYPE_ARRAY_OF_MAPS = 12;
+    public const uint BPF_MAP_TYPE_HASH_OF_MAPS = 13;
+    public const uint BPF_MAP_TYPE_QUEUE = 22;
+    public const uint BPF_MAP_TYPE_STACK = 23;
+    public const uint BPF_MAP_TYPE_RINGBUF = 27;
     public const uint BPF_F_RDONLY = 8;
     public const uint BPF_F_WRONLY = 16;
 }

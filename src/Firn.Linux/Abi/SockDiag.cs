@@ -64,6 +64,7 @@ public static class DiagConstants
     public const ushort UNIX_DIAG_SHUTDOWN = 6;
     public const ushort UNIX_DIAG_UID = 7;
     public const ushort INET_DIAG_MEMINFO = 1;
+    public const ushort INET_DIAG_INFO = 2;
     public const ushort INET_DIAG_SKMEMINFO = 7;
     public const ushort INET_DIAG_SHUTDOWN = 8;
     public const ushort INET_DIAG_PROTOCOL = 10;

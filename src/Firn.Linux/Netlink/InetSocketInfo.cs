@@ -60,6 +60,12 @@ public sealed class InetSocketInfo
     /// <summary>The cgroup v2 of its maker, which stays for life; 0 if it isn't told.</summary>
     public ulong CgroupId { get; private set; }
 
+    /// <summary>TCPI_OPT_*, of one that was asked for alone.</summary>
+    public byte TcpOptions { get; private set; }
+
+    /// <summary>The window scale that its peer uses for what it receives, in the upper four bits its own; of one asked for alone.</summary>
+    public byte WindowScales { get; private set; }
+
     /// <summary>Parses one message of a list.</summary>
     /// <param name="payload">The message.</param>
     /// <param name="protocol">The protocol that the list was asked for.</param>
@@ -90,6 +96,11 @@ public sealed class InetSocketInfo
         {
             switch (attributes.Type)
             {
+                case DiagConstants.INET_DIAG_INFO:
+                    // struct tcp_info (include/uapi/linux/tcp.h).
+                    info.TcpOptions = attributes.Value[5];
+                    info.WindowScales = attributes.Value[6];
+                    break;
                 case DiagConstants.INET_DIAG_SHUTDOWN:
                     info.Shutdown = attributes.Value[0];
                     break;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Firn.Linux.Abi;
@@ -71,6 +72,35 @@ public sealed class SockDiag : IDisposable
         }
 
         return sockets;
+    }
+
+    /// <summary>Finds the TCP socket that gets the packets of a connection: its own end, or one that still listens.</summary>
+    /// <param name="ends">The connection as the socket sees it.</param>
+    /// <returns>The socket, with its options and scales; null if there is none.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public InetSocketInfo? FindTcp(ConnectionEnds ends)
+    {
+        var request = new InetDiagReqV2
+        {
+            sdiag_family = (byte)(ends.IsInet4 ? SocketFamily.AF_INET : SocketFamily.AF_INET6),
+            sdiag_protocol = SocketLevel.IPPROTO_TCP,
+            idiag_ext = 1 << (DiagConstants.INET_DIAG_INFO - 1),
+            idiag_states = uint.MaxValue,
+            id = new InetDiagSockid
+            {
+                idiag_sport = BinaryPrimitives.ReverseEndianness(ends.SourcePort),
+                idiag_dport = BinaryPrimitives.ReverseEndianness(ends.DestinationPort),
+                idiag_cookie = ulong.MaxValue,
+            },
+        };
+        ends.Source.CopyTo(request.id.idiag_src);
+        ends.Destination.CopyTo(request.id.idiag_dst);
+        InetSocketInfo? found = null;
+        SysResult result = socket.Ask(
+            new NetlinkMessage(DiagConstants.SOCK_DIAG_BY_FAMILY).Header(in request),
+            payload => found = InetSocketInfo.Parse(payload, SocketLevel.IPPROTO_TCP));
+        Check(result, "one TCP socket");
+        return found;
     }
 
     /// <summary>Reads all packet sockets, by inode number.</summary>

@@ -98,9 +98,9 @@ public sealed class FdInfo
             {
                 info.InotifyWatches.Add(ParseInotify(value));
             }
-            else if (value.TryTake("  op="u8) && info.IoUring is { } ring)
+            else if (info.IoUring is { } ring && line.StartsWith("  "u8))
             {
-                info.IoUring = ring with { ArmedPolls = ring.ArmedPolls + 1 };
+                ring.AddRow(value);
             }
             else if (value.TryTake("fanotify "u8))
             {
@@ -176,8 +176,8 @@ public sealed class FdInfo
             case "scm_fds":
                 QueuedFds = value.Int32();
                 break;
-            case "SqTail" or "CachedSqHead" or "CqHead" or "CachedCqTail" or "SqThread" or "UserFiles" or "UserBufs":
-                IoUring = (IoUring ?? new IoUringInfo()).With(key, value);
+            case var ring when IoUringInfo.IsKey(ring):
+                (IoUring ??= new IoUringInfo()).Set(ring, value);
                 break;
             case "iff":
                 value.SkipBlanks();

@@ -33,6 +33,7 @@ public sealed class VmaClassifierTests
         new("1000-2000 rw-p 00000000 00:01 6890 /memfd:x (deleted)", 0, 0x2, 0x4041, 0),
         new("1000-2000 rw-s 00000000 00:01 3 /SYSV00000000 (deleted)", 0, 0x21, 0x501, 0),
         new("1000-2000 rw-s 00000000 00:10 3 /[aio] (deleted)", 0, 0x1, 0x2001, 0),
+        new("1000-2000 rw-s 10000000 00:10 3 anon_inode:[io_uring]", (ulong)VmFlags.MixedMap, 0x1, 0x1000001, 0),
         new("200000-400000 rw-p 00000000 00:12 3 /anon_hugepage (deleted)", (ulong)VmFlags.HugeTlb, 0x54040022, 0x201, 0),
         new("200000-400000 rw-s 00000000 00:12 3 /anon_hugepage (deleted)", (ulong)VmFlags.HugeTlb, 0x54040001, 0x4081, 0),
         new("200000-400000 rw-p 00000000 00:12 3 /memfd:h (deleted)", (ulong)VmFlags.HugeTlb, 0x54040002, 0x4041, 0),
@@ -53,7 +54,6 @@ public sealed class VmaClassifierTests
     }
 
     [Theory]
-    [InlineData("1000-2000 rw-s 00000000 00:10 3 anon_inode:[io_uring]", 0, "io-uring")]
     [InlineData("1000-2000 rw-s 00000000 00:10 3 anon_inode:[perf_event]", 0, "kernel-object-mapping")]
     [InlineData("1000-2000 r-xp 00000000 00:00 0 [uprobes]", 0, "uprobes")]
     [InlineData("1000-2000 rw-s 00000000 00:11 3 /secretmem (deleted)", 0, "memfd-secret")]

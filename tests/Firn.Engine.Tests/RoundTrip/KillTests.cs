@@ -13,32 +13,19 @@ public sealed class KillTests(ITestOutputHelper output)
     private const string KillsOfRestore = "50";
     private const string KillsOfTarget = "200";
     private const string KillsInNamespaces = "40";
+    private const string KillsAtTerminals = "150";
 
     public static IEnumerable<TheoryDataRow<int>> Seeds => Enumerable.Range(1, 8).Select(seed => new TheoryDataRow<int>(seed));
 
     [Theory]
     [MemberData(nameof(Seeds))]
-    public void Killed_at_random_moments_of_a_dump_the_target_runs_on(int seed)
-    {
-        using var space = new PidNamespace();
-        var target = new SelfChecking(space);
-        string images = space.MakeDirectory("images");
-        Must(space.Run(
-            Programs.Target("killer"),
-            "dump",
-            KillsOfDump,
-            $"{seed}",
-            target.Counters,
-            Programs.Firn,
-            "dump",
-            "-t",
-            target.PidText,
-            "-D",
-            images,
-            "-R",
-            "-v0"));
-        target.MustGoOn();
-    }
+    public void Killed_at_random_moments_of_a_dump_the_target_runs_on(int seed) => KillDumps("checking", KillsOfDump, seed);
+
+    // What waits in a terminal can only be read and written back.
+    [Theory]
+    [InlineData(11)]
+    [InlineData(12)]
+    public void Killed_at_random_moments_of_a_dump_terminals_are_as_before(int seed) => KillDumps("typing", KillsAtTerminals, seed);
 
     // What is restored whole before the signal comes runs on.
     [Theory]
@@ -100,6 +87,26 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.Equal(before, Files(images, Path.GetDirectoryName(counters)!));
     }
 
+    // Its processes are in three pid namespaces, of which two go with their inits.
+    [Theory]
+    [InlineData(105)]
+    public void Killed_at_random_moments_of_a_restore_of_nested_pid_namespaces_nothing_is_left(int seed)
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        int root = space.Start([Programs.Target("task_nested_pids"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "task_nested_pids is ready");
+        int processes = space.Pids.Count;
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{root}", "-D", images);
+        space.UntilEmpty();
+        string[] before = Files(images, work);
+        Must(space.Run(
+            Programs.Target("killer"), "restore", KillsInNamespaces, $"{seed}", $"{processes}",
+            Programs.Firn, "restore", "-D", images, "-d", "-v0"));
+        Assert.Equal(before, Files(images, work));
+    }
+
     // Ends well or with an error, and never hangs: the driver watches over that.
     [Theory]
     [InlineData(201)]
@@ -113,6 +120,28 @@ public sealed class KillTests(ITestOutputHelper output)
             Programs.Firn, "dump", "-t", "PID", "-D", images, "-R", "-v0");
         Must(outcome);
         Assert.DoesNotContain("mistake in Firn", outcome.Error, StringComparison.Ordinal);
+    }
+
+    private void KillDumps(string program, string kills, int seed)
+    {
+        using var space = new PidNamespace();
+        var target = new SelfChecking(space, program);
+        string images = space.MakeDirectory("images");
+        Must(space.Run(
+            Programs.Target("killer"),
+            "dump",
+            kills,
+            $"{seed}",
+            target.Counters,
+            Programs.Firn,
+            "dump",
+            "-t",
+            target.PidText,
+            "-D",
+            images,
+            "-R",
+            "-v0"));
+        target.MustGoOn();
     }
 
     private static string[] Files(params string[] directories)

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Firn.Engine.Tests.RoundTrip;
 
-/// <summary>A target that checks itself all the time, `checking` or `restless`, and counts in a file. Layout: `struct counters`.</summary>
+/// <summary>A target that checks itself all the time, as `checking` does, and counts in a file. Layout: `struct counters`.</summary>
 internal sealed class SelfChecking
 {
     private const int ReadyOffset = 8;

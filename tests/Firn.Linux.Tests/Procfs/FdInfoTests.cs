@@ -36,6 +36,27 @@ public class FdInfoTests
     }
 
     [Fact]
+    public void An_io_uring_has_its_counters_what_waits_and_what_is_registered()
+    {
+        IoUringInfo ring = FdInfo.Parse(Texts.Lines(
+            "SqMask:\t0x7", "SqHead:\t1", "SqTail:\t4294967295", "CachedSqHead:\t3", "CqMask:\t0xf", "CqHead:\t2", "CqTail:\t4",
+            "CachedCqTail:\t5", "SQEs:\t2",
+            "    0: opcode:NOP, fd:0, flags:0, off:0, addr:0x0, rw_flags:0x0, buf_index:0 user_data:5, e0:0x0, e1:0x0",
+            "CQEs:\t1", "    3: user_data:0, res:0, flag:0, extra1:5, extra2:0", "", "SqThread:\t-1", "SqThreadCpu:\t-1",
+            "SqTotalTime:\t0", "SqWorkTime:\t0", "UserFiles:\t4", "    1: /tmp/a\\040b", "    2: socket:[77]", "UserBufs:\t2",
+            "    0: 0x7f00/4096", "    1: <none>", "PollList:", "  op=6, task_works=0", "CqOverflowList:",
+            "  user_data=1, res=0, flags=0", "NAPI:\tdisabled")).IoUring!;
+        Assert.Equal((7u, uint.MaxValue, 3u), (ring.SubmissionMask, ring.SubmissionTail, ring.Taken));
+        Assert.Equal((15u, 2u, 4u, 5u), (ring.CompletionMask, ring.CompletionHead, ring.CompletionTail, ring.Completed));
+        Assert.Equal((1, true, 1, true), (ring.ShownRequests, ring.HasWideRequests, ring.ShownCompletions, ring.HasWideCompletions));
+        Assert.Equal((-1, 4, 2, 1, 1), (ring.Thread, ring.Files, ring.Buffers, ring.ArmedPolls, ring.Overflown));
+        Assert.Equal([new(1, "/tmp/a b"), new(2, "socket:[77]")], ring.FileSlots);
+        Assert.Equal([new IoUringBufferSlot(0, 0x7f00, 4096)], ring.BufferSlots);
+        Assert.False(ring.PollsDevices);
+        Assert.True(FdInfo.Parse(Texts.Lines("NAPI:\tenabled")).IoUring!.PollsDevices);
+    }
+
+    [Fact]
     public void A_signalfd_has_its_mask()
         => Assert.Equal(0x8000000000000201UL, FdInfo.Parse(Texts.Lines("sigmask:\t8000000000000201")).SignalMask);
 

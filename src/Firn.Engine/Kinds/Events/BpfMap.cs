@@ -8,11 +8,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Firn.Engine.Kinds.Events;
 
-/// <summary>BPF maps: hashes, with and without forgetting, arrays, and tries of prefixes; with what they hold, frozen or not.</summary>
+/// <summary>
+/// BPF maps: hashes, with and without forgetting, arrays, both also with a value for each CPU, and tries of prefixes; with what they
+/// hold, frozen or not.
+/// </summary>
 /// <remarks>
 /// Kernel: kernel/bpf/syscall.c, bpf(2). A map that several descriptors lead to is one map again. What else holds a map, a program or a
 /// name in a file system, goes on with the old one. Firn reads and writes through a descriptor of its own where the program's allows one
-/// way alone. What a map says of its types (BTF) is lost, with a warning: the kernel doesn't give it back.
+/// way alone. What a map says of its types (BTF) is lost, with a warning: the kernel doesn't give it back. Queues and stacks show their
+/// first entry alone, and the others only to who takes it away; a map of maps needs the others, which no descriptor leads to.
 /// </remarks>
 internal sealed class BpfMap : FileKind
 {
@@ -23,7 +27,13 @@ internal sealed class BpfMap : FileKind
     private static readonly uint[] Saved =
     [
         BpfConstants.BPF_MAP_TYPE_HASH, BpfConstants.BPF_MAP_TYPE_ARRAY, BpfConstants.BPF_MAP_TYPE_LRU_HASH,
-        BpfConstants.BPF_MAP_TYPE_LPM_TRIE,
+        BpfConstants.BPF_MAP_TYPE_LPM_TRIE, BpfConstants.BPF_MAP_TYPE_PERCPU_HASH, BpfConstants.BPF_MAP_TYPE_PERCPU_ARRAY,
+        BpfConstants.BPF_MAP_TYPE_LRU_PERCPU_HASH,
+    ];
+
+    private static readonly uint[] PerCpu =
+    [
+        BpfConstants.BPF_MAP_TYPE_PERCPU_HASH, BpfConstants.BPF_MAP_TYPE_PERCPU_ARRAY, BpfConstants.BPF_MAP_TYPE_LRU_PERCPU_HASH,
     ];
 
     /// <inheritdoc/>
@@ -40,13 +50,22 @@ internal sealed class BpfMap : FileKind
         BpfMapInfo info = InfoOf(file);
         if (!Saved.Contains(info.type))
         {
-            Refuse($"it is of the type {info.type}, whose content can't be read whole");
+            Refuse(info.type switch
+            {
+                BpfConstants.BPF_MAP_TYPE_PROG_ARRAY => "it holds programs, which can't be saved",
+                BpfConstants.BPF_MAP_TYPE_ARRAY_OF_MAPS or BpfConstants.BPF_MAP_TYPE_HASH_OF_MAPS
+                    => "it holds other maps, which no descriptor leads to",
+                BpfConstants.BPF_MAP_TYPE_QUEUE or BpfConstants.BPF_MAP_TYPE_STACK
+                    => "it is a queue or a stack, of which only the first entry can be read without taking it away",
+                BpfConstants.BPF_MAP_TYPE_RINGBUF => "it is a ring that a program writes to, and the program can't be saved",
+                _ => $"it is of the type {info.type}, whose content can't be read whole",
+            });
         }
         else if (info.ifindex != 0)
         {
             Refuse("it lies on a network device");
         }
-        else if (info.max_entries > MostEntries || (info.key_size + (long)info.value_size) * info.max_entries > MostBytes)
+        else if (info.max_entries > MostEntries || (info.key_size + ValueRoom(info.type, info.value_size)) * info.max_entries > MostBytes)
         {
             Refuse($"it may hold more than {MostBytes >> 20} MiB");
         }
@@ -65,7 +84,7 @@ internal sealed class BpfMap : FileKind
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
     {
         BpfMapInfo info = InfoOf(file);
-        string text = Sys.ReadText(string.Create(CultureInfo.InvariantCulture, $"/proc/{file.Owner.Pid}/fdinfo/{file.Number}"));
+        string text = Sys.ReadText(string.Create(CultureInfo.InvariantCulture, $"/proc/{file.HolderPid}/fdinfo/{file.Number}"));
         entry.Bpf = new BpfmapFileEntry
         {
             Id = file.Id,
@@ -111,6 +130,16 @@ internal sealed class BpfMap : FileKind
         return info;
     }
 
+    // What a call gives of one entry: of a map by CPU a value for each CPU that the machine may have, in whole words (bpf(2)).
+    private static long ValueRoom(uint type, uint size) => PerCpu.Contains(type) ? ((size + 7L) & ~7L) * PossibleCpus() : size;
+
+    // Like 0-3, or 0-1,4-7: the last number counts.
+    private static int PossibleCpus()
+    {
+        string text = Sys.ReadText("/sys/devices/system/cpu/possible").Trim();
+        return int.Parse(text[(text.LastIndexOfAny([',', '-']) + 1)..], CultureInfo.InvariantCulture) + 1;
+    }
+
     private static ulong Field(string text, string name)
         => text.Split('\n').FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal)) is { } line
             && ulong.TryParse(line[name.Length..].Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out ulong value)
@@ -125,10 +154,11 @@ internal sealed class BpfMap : FileKind
         byte[] before = [];
         byte[] after = new byte[Math.Max(info.key_size, sizeof(uint))];
         uint total = 0;
+        int valueRoom = (int)ValueRoom(info.type, info.value_size);
         for (uint room = Math.Min(FirstCount, info.max_entries); ;)
         {
             byte[] someKeys = new byte[room * info.key_size];
-            byte[] someValues = new byte[room * info.value_size];
+            byte[] someValues = new byte[room * valueRoom];
             uint count = room;
             SysResult result = Sys.BpfMapLookup(map.Number, before, after, someKeys, someValues, ref count);
             if (result.Errno == Errno.ENOSPC)
@@ -143,7 +173,7 @@ internal sealed class BpfMap : FileKind
             }
 
             keys.AddRange(someKeys.AsSpan(0, (int)(count * info.key_size)));
-            values.AddRange(someValues.AsSpan(0, (int)(count * info.value_size)));
+            values.AddRange(someValues.AsSpan(0, (int)(count * valueRoom)));
             total += count;
             if (result.IsError || count == 0)
             {
@@ -219,8 +249,10 @@ internal sealed class BpfMap : FileKind
 
     private static void Fill(Fd map, BpfmapFileEntry message, BpfmapDataEntry data, ReadOnlySpan<byte> bytes)
     {
+        ulong valueRoom = (ulong)ValueRoom(message.MapType, message.ValueSize);
+        ulong room = PerCpu.Contains(message.MapType) ? Math.Max(1, (message.ValueSize + 7UL) & ~7UL) : valueRoom;
         if (data.KeysBytes != (ulong)data.Count * message.KeySize
-            || data.ValuesBytes != (ulong)data.Count * message.ValueSize
+            || (room == valueRoom ? data.ValuesBytes != data.Count * valueRoom : data.ValuesBytes % (data.Count * room) != 0)
             || (ulong)bytes.Length != (ulong)data.KeysBytes + data.ValuesBytes)
         {
             throw new ImageFormatException(
@@ -228,6 +260,13 @@ internal sealed class BpfMap : FileKind
                 -1,
                 "bpf-map-content",
                 $"has not what it says of map {data.MapId}; the image is damaged: dump again");
+        }
+
+        if (data.ValuesBytes != data.Count * valueRoom)
+        {
+            throw new CheckpointException(
+                $"BPF map {data.MapId} has a value for each of {data.ValuesBytes / (data.Count * room)} CPUs, and this machine may have "
+                    + $"{PossibleCpus()}: restore where their number is the same");
         }
 
         ReadOnlySpan<byte> keys = bytes[..(int)data.KeysBytes];

@@ -214,8 +214,9 @@ internal sealed class EpollFile : FileKind
 
     private static bool HasFired(EventpollTfdEntry target) => (target.Events & (AlwaysReported | Epoll.EPOLLONESHOT)) == Epoll.EPOLLONESHOT;
 
-    // A signalfd wakes whoever has added it to the epoll; a pidfd exists once its task does.
-    private static bool NeedsTask(RestoreContext context, uint id) => context.Files.Entry(id).Type is FdTypes.Signalfd or FdTypes.Pidfd;
+    // A signalfd wakes whoever has added it to the epoll; a pidfd exists once its task does, and a ring once it is made.
+    private static bool NeedsTask(RestoreContext context, uint id)
+        => context.Files.Entry(id).Type is FdTypes.Signalfd or FdTypes.Pidfd or FdTypes.Iouring;
 
     private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
@@ -235,8 +236,8 @@ internal sealed class EpollFile : FileKind
             id,
             target.Tfd);
 
-        // What stands in for a pidfd would wake it, and wrongly.
-        return context.Files.Entry(id).Type == FdTypes.Pidfd;
+        // What stands in for a pidfd or a ring would wake it, and wrongly.
+        return context.Files.Entry(id).Type != FdTypes.Signalfd;
     }
 
     private static (RestoredTask Task, FdinfoEntry Descriptor)? Adder(

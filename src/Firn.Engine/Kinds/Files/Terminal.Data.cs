@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Tracing;
 using Google.Protobuf;
 
 namespace Firn.Engine.Kinds.Files;
@@ -9,7 +10,8 @@ namespace Firn.Engine.Kinds.Files;
 /// <content>What waits in a pair.</content>
 internal sealed partial class Terminal
 {
-    private const OpenFlags PeerFlags = OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC;
+    /// <summary>How a slave is opened for a look.</summary>
+    internal const OpenFlags PeerFlags = OpenFlags.O_RDWR | OpenFlags.O_NOCTTY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC;
 
     // ---- dump
 
@@ -18,34 +20,78 @@ internal sealed partial class Terminal
     /// </summary>
     private static void DumpData(DumpContext context, OpenFile master, TtyInfoEntry info)
     {
-        int fd = master.Taken.Number;
-        SysResult opened = FindSlave(context, IndexOf(master)) is { } slave
-            ? Sys.Fcntl(slave.Taken.Number, FcntlCommand.F_DUPFD_CLOEXEC)
-            : new SysResult(-(nint)Errno.ENOENT);
-        if (opened.IsError)
+        Dumped state = context.Files.State.Get<Dumped>();
+        Contents contents = state.Contents ??= LookInto(context);
+        info.HungUp = contents.HungUp.Contains(master);
+        if (!contents.OfMaster.TryGetValue(master, out TerminalContent content))
         {
-            // Never opened, and nothing can have been written by it; or closed: then to open and close it once more changes nothing.
-            if ((PollOf(fd) & PollEvents.POLLHUP) == 0)
-            {
-                return;
-            }
-
-            info.HungUp = true;
-
-            opened = Unlocked(fd, info.Locked, () => Sys.TerminalOpenPeer(fd, PeerFlags));
+            return;
         }
 
-        using var slaveFd = new Fd(opened.OrThrow($"ioctl({master.Resource}, TIOCGPTPEER)").Int32);
-        TerminalContent content = Exchange(fd, slaveFd.Number, info, master.Resource);
         if (content.MasterStop != TerminalStop.None)
         {
             info.Stopped = (uint)content.MasterStop;
         }
 
         uint slaveId = info.Id - 1;
-        Note(context.Files.State.Get<Dumped>(), slaveId, (uint)content.SlaveStop);
+        Note(state, slaveId, (uint)content.SlaveStop);
         AddData(context, info.Id, content.Output, 0);
         AddData(context, slaveId, content.Input, content.Unprocessed);
+    }
+
+    // All pairs at once, since the tree is to be held meanwhile.
+    private static Contents LookInto(DumpContext context)
+    {
+        List<Fd> opened = [];
+        List<OpenFile> masters = [];
+        List<TerminalPair> pairs = [];
+        var contents = new Contents();
+        try
+        {
+            foreach (OpenFile master in context.Files.Files.Where(file => file is { IsDescriptor: true, IsPathOnly: false }
+                && SideOf(file) == Side.Master))
+            {
+                int fd = master.Taken.Number;
+                int slave = FindSlave(context, IndexOf(master))?.Taken.Number ?? -1;
+                if (slave < 0)
+                {
+                    // Never opened, and nothing can have been written by it; or closed: then to open and close it once more changes
+                    // nothing.
+                    if ((PollOf(fd) & PollEvents.POLLHUP) == 0)
+                    {
+                        continue;
+                    }
+
+                    contents.HungUp.Add(master);
+                    if (!IsLocked(fd))
+                    {
+                        opened.Add(new Fd(Sys.TerminalOpenPeer(fd, PeerFlags).OrThrow($"ioctl({master.Resource}, TIOCGPTPEER)").Int32));
+                        slave = opened[^1].Number;
+                    }
+                }
+
+                if (slave < 0 || !IsKnownEmpty(fd, slave, master.Resource))
+                {
+                    masters.Add(master);
+                    pairs.Add(new TerminalPair(fd, slave, IsPacketMode(fd), master.Resource));
+                }
+            }
+
+            if (pairs.Count > 0)
+            {
+                IEnumerable<RemoteProcess> processes = context.Tasks.Select(task => task.Remote).OfType<RemoteProcess>().Distinct();
+                foreach ((OpenFile master, TerminalContent content) in masters.Zip(TerminalProcess.LookInto(processes, pairs)))
+                {
+                    contents.OfMaster.Add(master, content);
+                }
+            }
+
+            return contents;
+        }
+        finally
+        {
+            opened.ForEach(fd => fd.Dispose());
+        }
     }
 
     private static void Note(Dumped state, uint slaveId, uint stop)
@@ -76,48 +122,10 @@ internal sealed partial class Terminal
         }
     }
 
-    private static TerminalContent Exchange(int master, int slave, TtyInfoEntry info, string name)
-    {
-        Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)");
-        if (IsKnownEmpty(master, slave, found))
-        {
-            return default(TerminalContent) with { Output = [], Input = [] };
-        }
-
-        Sys.IoctlGet(slave, TerminalIoctl.TIOCGLCKTRMIOS, out Termios2 locked).OrThrow($"ioctl({name}, TIOCGLCKTRMIOS)");
-        bool isLocked = IsLocking(locked);
-        if (isLocked)
-        {
-            Termios2 none = default;
-            Sys.Ioctl(slave, TerminalIoctl.TIOCSLCKTRMIOS, ref none).OrThrow($"ioctl({name}, TIOCSLCKTRMIOS)");
-        }
-
-        var content = new TerminalContent([], [], 0, TerminalStop.None, TerminalStop.None);
-        SetPacketMode(master, info.PacketMode ? 0 : null, name);
-        using var queues = new TerminalQueues(master, slave, name);
-        try
-        {
-            queues.Take(found, taken => content = taken);
-        }
-        finally
-        {
-            queues.Put(content, found, () =>
-            {
-                Sys.TerminalSet(slave, found).OrThrow($"ioctl({name}, TCSETS2)");
-                if (isLocked)
-                {
-                    Sys.Ioctl(slave, TerminalIoctl.TIOCSLCKTRMIOS, ref locked).OrThrow($"ioctl({name}, TIOCSLCKTRMIOS)");
-                }
-            });
-            SetPacketMode(master, info.PacketMode ? 1 : null, name);
-        }
-
-        return content;
-    }
-
     // In canonical mode a line that is not complete can't be seen; in raw mode, as of shells and editors, nothing has to be touched.
-    private static bool IsKnownEmpty(int master, int slave, in Termios2 found)
-        => (found.c_lflag & TerminalFlags.ICANON) == 0
+    private static bool IsKnownEmpty(int master, int slave, string name)
+        => !Sys.TerminalGet(slave, out Termios2 found).OrThrow($"ioctl({name}, TCGETS2)").IsError
+        && (found.c_lflag & TerminalFlags.ICANON) == 0
         && ((PollOf(master) | PollOf(slave)) & PollEvents.POLLIN) == 0
         && Sys.IoctlGet(slave, TerminalIoctl.TIOCINQ, out int waiting) is { IsError: false }
         && waiting == 0
@@ -128,16 +136,10 @@ internal sealed partial class Terminal
         => context.Files.Files.FirstOrDefault(
             file => file is { IsDescriptor: true, IsPathOnly: false } && SideOf(file) == Side.Slave && IndexOf(file) == index);
 
-    private static bool IsLocking(in Termios2 mask)
-    {
-        bool any = (mask.c_iflag | mask.c_oflag | mask.c_cflag | mask.c_lflag | mask.c_line) != 0;
-        foreach (byte character in mask.c_cc)
-        {
-            any |= character != 0;
-        }
+    private static bool IsLocked(int master)
+        => !Sys.IoctlGet(master, TerminalIoctl.TIOCGPTLCK, out int locked).IsError && locked != 0;
 
-        return any;
-    }
+    private static bool IsPacketMode(int master) => !Sys.TerminalPacketMode(master, out int packets).IsError && packets != 0;
 
     // ---- both
 
@@ -146,28 +148,6 @@ internal sealed partial class Terminal
         Pollfd[] poll = [new Pollfd { fd = fd, events = PollEvents.POLLIN | PollEvents.POLLPRI }];
         Sys.Poll(poll, 0).OrThrow("poll(terminal)");
         return poll[0].revents;
-    }
-
-    /// <summary>A locked pair can't be opened, so the lock is off for the moment.</summary>
-    private static SysResult Unlocked(int master, bool isLocked, Func<SysResult> work)
-    {
-        if (!isLocked)
-        {
-            return work();
-        }
-
-        Sys.TerminalLock(master, false).OrThrow("ioctl(master, TIOCSPTLCK)");
-        SysResult result = work();
-        Sys.TerminalLock(master, true).OrThrow("ioctl(master, TIOCSPTLCK)");
-        return result;
-    }
-
-    private static void SetPacketMode(int master, int? wanted, string name)
-    {
-        if (wanted is int mode)
-        {
-            Sys.Ioctl(master, TerminalIoctl.TIOCPKT, ref mode).OrThrow($"ioctl({name}, TIOCPKT)");
-        }
     }
 
     // ---- restore
@@ -209,4 +189,14 @@ internal sealed partial class Terminal
 
     private static TtyDataEntry? FindData(RestoreContext context, TtyInfoEntry? info)
         => info is null ? null : context.Images.All<TtyDataEntry>(ImageKind.TtyData).FirstOrDefault(data => data.TtyId == info.Id);
+
+    /// <summary>What waits in the pairs of a tree, by their masters.</summary>
+    private sealed class Contents
+    {
+        /// <summary>Those that are not known to be empty.</summary>
+        public Dictionary<OpenFile, TerminalContent> OfMaster { get; } = [];
+
+        /// <summary>Those whose slave was opened, and closed by all.</summary>
+        public HashSet<OpenFile> HungUp { get; } = [];
+    }
 }

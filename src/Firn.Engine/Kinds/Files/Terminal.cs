@@ -129,9 +129,9 @@ internal sealed partial class Terminal : FileKind
         {
             Id = id,
             Type = side == Side.Controlling ? TtyType.Ctty : TtyType.Pty,
-            Locked = side == Side.Master && !Sys.IoctlGet(fd, TerminalIoctl.TIOCGPTLCK, out int locked).IsError && locked != 0,
+            Locked = side == Side.Master && IsLocked(fd),
             Exclusive = !Sys.IoctlGet(fd, TerminalIoctl.TIOCGEXCL, out int exclusive).IsError && exclusive != 0,
-            PacketMode = side == Side.Master && !Sys.TerminalPacketMode(fd, out int packets).IsError && packets != 0,
+            PacketMode = side == Side.Master && IsPacketMode(fd),
             Sid = 0,
             Pgrp = 0,
             Rdev = (uint)file.Stat.st_rdev,
@@ -242,5 +242,8 @@ internal sealed partial class Terminal : FileKind
 
         /// <summary>Why slaves are stopped, by the id of their info, which may come later.</summary>
         public Dictionary<uint, uint> Stops { get; } = [];
+
+        /// <summary>What waits in the pairs, once that was looked for.</summary>
+        public Contents? Contents { get; set; }
     }
 }

@@ -154,7 +154,8 @@ internal static class DatagramQueue
 
             bytes += entry.Payload.Length + 1024;
             SocketOptions.GrowReceiveBuffer(socket, (int)Math.Min(int.MaxValue / 2, (bytes * 2) + (1 << 16)));
-            Send(context, source.Value, new InetAddress(to, (ushort)message.SrcPort, 0), (byte)message.Proto, entry.Payload.Span);
+            var destination = new InetAddress(to, (ushort)message.SrcPort, 0);
+            Send(context, message.NsId, source.Value, destination, (byte)message.Proto, entry.Payload.Span);
         }
 
         if (bytes > 0)
@@ -169,7 +170,8 @@ internal static class DatagramQueue
         : name.Length >= 24 ? new InetAddress(name[8..24].ToArray(), BinaryPrimitives.ReadUInt16BigEndian(name[2..]), 0)
         : null;
 
-    private static void Send(RestoreContext context, InetAddress source, InetAddress to, byte protocol, ReadOnlySpan<byte> data)
+    private static void Send(
+        RestoreContext context, uint network, InetAddress source, InetAddress to, byte protocol, ReadOnlySpan<byte> data)
     {
         byte[] from = Unmapped(source.Bytes);
         byte[] dest = Unmapped(to.Bytes);
@@ -181,7 +183,7 @@ internal static class DatagramQueue
         }
 
         byte[] packet = Packet(from, source.Port, dest, to.Port, protocol, data);
-        Fd raw = context.Files.State.Get<RawSockets>().Of(isInet4);
+        Fd raw = context.Files.State.Get<RawSockets>().Of(network, isInet4);
         Sys.SendTo(raw.Number, packet, MessageFlags.None, Linux.SocketAddress.Inet(dest, 0))
             .OrThrow($"sendto({raw}): a datagram of {data.Length} bytes from {source}");
     }
@@ -241,18 +243,25 @@ internal static class DatagramQueue
 /// <summary>The raw sockets by which a restore lets packets come in, made in the network namespace of the tree when first needed.</summary>
 internal sealed class RawSockets : IDisposable
 {
-    private Fd? inet4;
-    private Fd? inet6;
+    private readonly Dictionary<(uint Network, bool IsInet4), Fd> sockets = [];
 
-    /// <summary>That of a family.</summary>
-    public Fd Of(bool isInet4) => isInet4
-        ? inet4 ??= ForgedSegment.OpenSocket(isInet4: true)
-        : inet6 ??= ForgedSegment.OpenSocket(isInet4: false);
+    /// <summary>That of a family, in a network namespace, which the thread is in when it asks for the first time.</summary>
+    public Fd Of(uint network, bool isInet4)
+    {
+        if (!sockets.TryGetValue((network, isInet4), out Fd? socket))
+        {
+            sockets.Add((network, isInet4), socket = ForgedSegment.OpenSocket(isInet4));
+        }
+
+        return socket;
+    }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        inet4?.Dispose();
-        inet6?.Dispose();
+        foreach (Fd socket in sockets.Values)
+        {
+            socket.Dispose();
+        }
     }
 }

@@ -43,6 +43,9 @@ internal readonly record struct ForgedSegment(
     /// <summary>Its urgent pointer, with <see cref="TcpFlags.Urg"/>.</summary>
     public ushort Urgent { get; init; }
 
+    /// <summary>Its options, whole words of four bytes.</summary>
+    public ReadOnlyMemory<byte> Options { get; init; }
+
     /// <summary>Its data.</summary>
     public ReadOnlyMemory<byte> Data { get; init; }
 
@@ -70,7 +73,7 @@ internal readonly record struct ForgedSegment(
 
     internal byte[] ToBytes()
     {
-        int size = TcpHeaderSize + Data.Length;
+        int size = TcpHeaderSize + Options.Length + Data.Length;
         byte[] packet;
         if (Ends.IsInet4)
         {
@@ -98,11 +101,12 @@ internal readonly record struct ForgedSegment(
         BinaryPrimitives.WriteUInt16BigEndian(segment[2..], Ends.DestinationPort);
         BinaryPrimitives.WriteUInt32BigEndian(segment[4..], Sequence);
         BinaryPrimitives.WriteUInt32BigEndian(segment[8..], Acknowledgement);
-        segment[12] = TcpHeaderSize / sizeof(uint) << 4;
+        segment[12] = (byte)((TcpHeaderSize + Options.Length) / sizeof(uint) << 4);
         segment[13] = (byte)Flags;
         BinaryPrimitives.WriteUInt16BigEndian(segment[14..], Window);
         BinaryPrimitives.WriteUInt16BigEndian(segment[18..], Urgent);
-        Data.Span.CopyTo(segment[TcpHeaderSize..]);
+        Options.Span.CopyTo(segment[TcpHeaderSize..]);
+        Data.Span.CopyTo(segment[(TcpHeaderSize + Options.Length)..]);
 
         // Of the IPv4 header the kernel makes the checksum.
         BinaryPrimitives.WriteUInt16BigEndian(

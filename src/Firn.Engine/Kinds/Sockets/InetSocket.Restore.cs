@@ -24,7 +24,8 @@ internal sealed partial class InetSocket
         }
 
         bool isConnection = RestoredConnections.IsConnection(context, message);
-        if (isConnection && !context.Options.TcpEstablished && !context.Options.TcpClose)
+        bool hasQueue = message.HasQueue && (TcpState)message.State == TcpState.TCP_LISTEN;
+        if ((isConnection || hasQueue) && !context.Options.TcpEstablished && !context.Options.TcpClose)
         {
             throw new CheckpointException(
                 $"file {entry.Id}: the image set holds TCP connections; use --tcp-established to go on with them, or --tcp-close to find "
@@ -35,7 +36,7 @@ internal sealed partial class InetSocket
         RestoredConnections connections = context.Files.State.Get<RestoredConnections>();
         if (isConnection)
         {
-            connections.Lock(context);
+            connections.Lock(context, RestoredConnections.NetworkOf(context, message));
         }
 
         Fd socket;
@@ -77,6 +78,11 @@ internal sealed partial class InetSocket
             }
 
             Join(socket, message, scope);
+            if (hasQueue)
+            {
+                connections.Make(context, entry);
+            }
+
             GroupMemberships.Write(socket, message);
             DatagramQueue.Restore(context, message, socket);
         }

@@ -124,6 +124,11 @@ internal sealed partial class InetSocket : FileKind
             TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
         entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
+        if (state == TcpState.TCP_LISTEN && context.Files.State.Get<AcceptQueues>().Dump(context, file))
+        {
+            entry.Isk.HasQueue = true;
+        }
+
         entry.Isk.SrcAddr.Add(source.Words());
         entry.Isk.DstAddr.Add(peer.Words());
         if (family == SocketFamily.AF_INET6)
@@ -160,13 +165,9 @@ internal sealed partial class InetSocket : FileKind
         InetAddress source = InetAddress.OfSocket(file.Taken, family);
         if (state == TcpState.TCP_LISTEN)
         {
-            if (pending > 0 && !context.Options.SkipInFlight
-                && !context.Files.State.Get<WaitingConnections>().Examine(context, file, source.Port, (int)pending))
+            if (!context.Options.SkipInFlight)
             {
-                Refuse(
-                    context, file, "tcp-accept-queue", $"TCP listener at {source}",
-                    $"{pending} connections wait to be accepted, of clients outside of the tree or with data that can't be read",
-                    "let the program accept them before the dump, keep clients away, or leave them out with --skip-in-flight");
+                ExamineQueue(context, file, source, (int)pending);
             }
 
             return;
@@ -187,7 +188,7 @@ internal sealed partial class InetSocket : FileKind
         if (context.Options.TcpEstablished)
         {
             ExamineConnection(context, file, what);
-            context.Files.State.Get<TcpConnections>().Add(file, state, source, peer);
+            context.Files.State.Get<TcpConnections>().Add(context, file, state, source, peer);
         }
         else if (!context.Options.TcpClose && !(context.Options.SkipInFlight && state == TcpState.TCP_SYN_SENT))
         {
@@ -197,15 +198,29 @@ internal sealed partial class InetSocket : FileKind
         }
     }
 
-    private static void ExamineConnection(DumpContext context, OpenFile file, string what)
+    private static void ExamineQueue(DumpContext context, OpenFile file, InetAddress source, int pending)
     {
-        if (SocketTables.NamespaceOf(context, file) != context.Namespace(CloneFlags.CLONE_NEWNET).Id)
+        if (pending > 0 && context.Files.State.Get<WaitingConnections>().Examine(context, file, source.Port, pending))
         {
-            Refuse(
-                context, file, "tcp-nested", what, "it is in another network namespace than the tree's root, which is not locked meanwhile",
-                "let the program close it before the dump, or use --tcp-close");
+            return;
         }
 
+        AcceptQueues queues = context.Files.State.Get<AcceptQueues>();
+        if (AcceptQueues.WhyNot(context, file) is not { } reason)
+        {
+            queues.Add(file);
+        }
+        else if (pending > 0)
+        {
+            Refuse(
+                context, file, "tcp-accept-queue", $"TCP listener at {source}",
+                $"{pending} connections wait to be accepted, of clients outside of the tree or with data; {reason}",
+                "let the program accept them before the dump, keep clients away, or leave them out with --skip-in-flight");
+        }
+    }
+
+    private static void ExamineConnection(DumpContext context, OpenFile file, string what)
+    {
         Span<byte> name = stackalloc byte[UpperProtocolSize];
         if (!Sys.GetSocketOption(file.Taken.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_ULP, name, out int length).IsError && length > 0)
         {
@@ -247,7 +262,8 @@ internal sealed partial class InetSocket : FileKind
         }
     }
 
-    private static (TcpState State, uint Pending, uint Backlog) TcpInfo(Fd socket)
+    /// <summary>The state of a TCP socket; of a listener how many connections wait, and how many may.</summary>
+    internal static (TcpState State, uint Pending, uint Backlog) TcpInfo(Fd socket)
     {
         Span<byte> info = stackalloc byte[TcpInfoSize];
         Sys.GetSocketOption(

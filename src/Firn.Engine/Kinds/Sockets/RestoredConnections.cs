@@ -19,9 +19,10 @@ namespace Firn.Engine.Kinds.Sockets;
 internal sealed class RestoredConnections : IDisposable
 {
     private readonly Dictionary<uint, RestoredConnection> connections = [];
-    private bool isLockDone;
-    private PacketLock? own;
-    private PacketLock? left;
+    private readonly List<(uint File, RestoredQueue Queue)> queues = [];
+    private readonly HashSet<uint> locked = [];
+    private readonly List<PacketLock> locks = [];
+    private bool isThawExpected;
 
     /// <summary>The name of the lock that a dump leaves: CRIU's.</summary>
     public static string LockName(string runId) => $"CRIU-{runId}";
@@ -38,18 +39,19 @@ internal sealed class RestoredConnections : IDisposable
 
     /// <summary>
     /// Locks the network, where a connection to the outside is going to be made and nothing forbids it. The thread is in the network
-    /// namespace of the tree.
+    /// namespace that is locked.
     /// </summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="network">The id of that namespace if the root is not in it, else 0.</param>
     /// <exception cref="CheckpointException">It can't be locked.</exception>
-    public void Lock(RestoreContext context)
+    public void Lock(RestoreContext context, uint network)
     {
-        if (isLockDone)
+        if (!locked.Add(network))
         {
             return;
         }
 
-        isLockDone = true;
-        List<ConnectionEnds> outside = OutsideEnds(context);
+        List<ConnectionEnds> outside = OutsideEnds(context, network);
         if (outside.Count == 0 || context.Options.NetworkLock == NetworkLock.Skip || context.Options.TcpClose)
         {
             return;
@@ -58,11 +60,13 @@ internal sealed class RestoredConnections : IDisposable
         string name = LockName(context.Images.One<InventoryEntry>(ImageKind.Inventory).DumpCriuRunId);
         try
         {
-            left = PacketLock.Find(name);
-            if (left is null)
+            bool isShared = IsFirns(context, network);
+            PacketLock? left = PacketLock.Find(name);
+            locks.Add(left ?? PacketLock.Take(name + "-restore", isShared ? outside : null, isOwned: true));
+            List<ConnectionEnds> reset = [.. SocketsOf(context, network).SelectMany(socket => RestoredQueue.ResetOf(context, socket))];
+            if (left is not null && isShared && reset.Count > 0)
             {
-                bool isShared = context.OwnNamespace(CloneFlags.CLONE_NEWNET) is null;
-                own = PacketLock.Take(name + "-restore", isShared ? outside : null, isOwned: true);
+                locks.Add(PacketLock.Take(name + "-restore", reset, isOwned: true));
             }
         }
         catch (LinuxException exception)
@@ -72,6 +76,23 @@ internal sealed class RestoredConnections : IDisposable
                     + "skip where nothing comes in meanwhile",
                 exception)
             { Errno = exception.Errno };
+        }
+    }
+
+    /// <summary>Makes ready what waited at a listener to be accepted.</summary>
+    /// <exception cref="CheckpointException">It can't be made.</exception>
+    public void Make(RestoreContext context, FileEntry listener)
+    {
+        if (context.Options.TcpClose)
+        {
+            return;
+        }
+
+        Lock(context, NetworkOf(context, listener.Isk));
+        if (RestoredQueue.Prepare(context, listener.Isk) is { } queue)
+        {
+            ExpectThaw(context);
+            queues.Add((listener.Id, queue));
         }
     }
 
@@ -87,11 +108,7 @@ internal sealed class RestoredConnections : IDisposable
             socket,
             scope,
             context.Files.State.Get<WaitingConnections>().PlaceOf(context, message));
-        if (connections.Count == 0)
-        {
-            context.BeforeThaw.Add(() => LetGo(context));
-        }
-
+        ExpectThaw(context);
         connections.Add(message.Id, connection);
         if (connection.WasRefused)
         {
@@ -99,14 +116,14 @@ internal sealed class RestoredConnections : IDisposable
             return;
         }
 
-        connection.Connect(connection.HasUrgent ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
+        connection.Connect(connection.HasUrgent ? RawOf(context, connection) : null);
         if (connection.IsOver)
         {
-            connection.End(context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4));
+            connection.End(RawOf(context, connection));
         }
         else if (connection.NeedsForging)
         {
-            _ = context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4);
+            _ = RawOf(context, connection);
         }
     }
 
@@ -122,9 +139,12 @@ internal sealed class RestoredConnections : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        left?.Dispose();
-        own?.Dispose();
+        queues.ForEach(waiting => waiting.Queue.Dispose());
+        locks.ForEach(held => held.Dispose());
     }
+
+    private static Fd RawOf(RestoreContext context, RestoredConnection connection)
+        => context.Files.State.Get<RawSockets>().Of(connection.Network, connection.Ends.IsInet4);
 
     private static ImageEntry Stream(RestoreContext context, InetSkEntry message)
     {
@@ -134,22 +154,54 @@ internal sealed class RestoredConnections : IDisposable
             $"holds {entries.Count} entries where there must be one; the image set is not complete");
     }
 
-    private static List<ConnectionEnds> OutsideEnds(RestoreContext context)
+    private static List<ConnectionEnds> OutsideEnds(RestoreContext context, uint network)
     {
-        List<ConnectionEnds> all = [.. context.Files.Entries.Values
-            .Where(entry => entry.Type == FdTypes.Inetsk && IsConnection(context, entry.Isk))
-            .Where(entry => (TcpState)entry.Isk.State != TcpState.TCP_CLOSE)
-            .Where(entry => context.Files.State.Get<WaitingConnections>().PlaceOf(context, entry.Isk) == 0)
-            .Select(entry => RestoredConnection.EndsOf(entry.Isk))];
-        HashSet<string> keys = [.. all.Select(TcpConnections.Key)];
-        return all.FindAll(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored)));
+        List<InetSkEntry> sockets = [.. SocketsOf(context, network)];
+        List<ConnectionEnds> all = [.. sockets
+            .Where(socket => IsConnection(context, socket))
+            .Where(socket => (TcpState)socket.State != TcpState.TCP_CLOSE)
+            .Where(socket => context.Files.State.Get<WaitingConnections>().PlaceOf(context, socket) == 0)
+            .Select(RestoredConnection.EndsOf)];
+        HashSet<string> keys = [.. all.Select(ends => TcpConnections.Key(ends))];
+        return
+        [
+            .. all.Where(ends => !keys.Contains(TcpConnections.Key(ends.Mirrored))),
+            .. sockets.SelectMany(socket => RestoredQueue.EndsOf(context, socket)),
+        ];
+    }
+
+    private static IEnumerable<InetSkEntry> SocketsOf(RestoreContext context, uint network)
+        => context.Files.Entries.Values
+            .Where(entry => entry.Type == FdTypes.Inetsk && NetworkOf(context, entry.Isk) == network)
+            .Select(entry => entry.Isk);
+
+    /// <summary>The id of a socket's network namespace if the root is not in it, else 0.</summary>
+    public static uint NetworkOf(RestoreContext context, InetSkEntry message)
+        => NestedNamespaces.Find(context, CloneFlags.CLONE_NEWNET, message.NsId)?.Id ?? 0;
+
+    private static bool IsFirns(RestoreContext context, uint network)
+        => NestedNamespaces.Find(context, CloneFlags.CLONE_NEWNET, network) is { } nested
+            ? nested.IsFirns
+            : context.OwnNamespace(CloneFlags.CLONE_NEWNET) is null;
+
+    private void ExpectThaw(RestoreContext context)
+    {
+        if (!isThawExpected)
+        {
+            isThawExpected = true;
+            context.BeforeThaw.Add(() => LetGo(context));
+        }
     }
 
     private void LetGo(RestoreContext context)
     {
-        foreach (PacketLock held in new[] { left, own }.OfType<PacketLock>())
+        foreach ((uint file, RestoredQueue queue) in queues)
         {
-            SysResult result = held.Unlock();
+            queue.PutBack(context.Files[file]);
+        }
+
+        foreach (SysResult result in locks.ConvertAll(held => held.Unlock()))
+        {
             if (result.IsError)
             {
                 context.Log.LogWarning("the network can't be unlocked: {Errno}", result.Errno);
@@ -163,7 +215,7 @@ internal sealed class RestoredConnections : IDisposable
 
         foreach (RestoredConnection connection in connections.Values.OrderBy(connection => connection.Place))
         {
-            connection.Finish(connection.NeedsForging ? context.Files.State.Get<RawSockets>().Of(connection.Ends.IsInet4) : null);
+            connection.Finish(connection.NeedsForging ? RawOf(context, connection) : null);
         }
     }
 }
@@ -193,6 +245,9 @@ internal sealed class RestoredConnection(
 
     /// <summary>Its descriptor.</summary>
     public Fd Socket { get; set; } = socket;
+
+    /// <summary>The id of its network namespace.</summary>
+    public uint Network => message.NsId;
 
     /// <summary>Its two ends, as packets have them.</summary>
     public ConnectionEnds Ends { get; private set; } = EndsOf(message);

@@ -11,9 +11,9 @@ namespace Firn.Engine.Kinds.Sockets;
 internal sealed class SocketTables
 {
     private readonly List<UnixSocketInfo> waiting = [];
+    private readonly Dictionary<uint, InetSockets> inet = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, PacketSocketInfo>? packet;
-    private InetSockets? inet;
     private HashSet<ulong>? netlinkLists;
     private Dictionary<ulong, OpenFile>? files;
     private Dictionary<ulong, ulong>? listenerOf;
@@ -45,19 +45,17 @@ internal sealed class SocketTables
         }
     }
 
-    /// <summary>All sockets of TCP and UDP.</summary>
-    public InetSockets Inet
+    /// <summary>All sockets of TCP and UDP of one of the tree's namespaces.</summary>
+    public InetSockets InetOf(DumpedNamespace network)
     {
-        get
+        if (!inet.TryGetValue(network.Id, out InetSockets? sockets))
         {
-            if (inet is null)
-            {
-                using var diag = SockDiag.Open();
-                inet = diag.ReadInet();
-            }
-
-            return inet;
+            using NamespaceVisit? visit = network.IsNested ? network.Visit() : null;
+            using var diag = SockDiag.Open();
+            inet.Add(network.Id, sockets = diag.ReadInet());
         }
+
+        return sockets;
     }
 
     /// <summary>All packet sockets, by inode number.</summary>
@@ -166,6 +164,10 @@ internal sealed class SocketTables
     /// <summary>The id of the network namespace that a socket lives in: not always that of its task.</summary>
     public static uint NamespaceOf(DumpContext context, OpenFile file)
         => Find(context, file, out _)?.Id ?? file.Owner.Ids.NetNsId;
+
+    /// <summary>The network namespace that a socket lives in, which is one of the tree's.</summary>
+    public static DumpedNamespace NetworkOf(DumpContext context, OpenFile file)
+        => Find(context, file, out _) ?? context.Namespace(CloneFlags.CLONE_NEWNET);
 
     /// <summary>Refuses a socket that lives in a network namespace without a task of the tree.</summary>
     public static bool IsInOwnNamespace(DumpContext context, OpenFile file)

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -24,10 +23,6 @@ namespace Firn.Engine.Kinds.Sockets;
 /// </remarks>
 internal sealed class TcpConnections
 {
-    // struct tcp_info (include/uapi/linux/tcp.h).
-    private const int TcpInfoSize = 8;
-    private const int OptionsOffset = 5;
-    private const int ScalesOffset = 6;
     private const int MostReadings = 100;
 
     private readonly List<Connection> connections = [];
@@ -35,9 +30,10 @@ internal sealed class TcpConnections
     private bool isSaved;
 
     /// <summary>Takes note of a connection that is to be saved; nothing is read yet.</summary>
-    public void Add(OpenFile file, TcpState state, InetAddress source, InetAddress peer)
+    public void Add(DumpContext context, OpenFile file, TcpState state, InetAddress source, InetAddress peer)
     {
-        var connection = new Connection(file, state, ConnectionEnds.OfPackets(source.Bytes, source.Port, peer.Bytes, peer.Port));
+        var ends = ConnectionEnds.OfPackets(source.Bytes, source.Port, peer.Bytes, peer.Port);
+        var connection = new Connection(file, SocketTables.NetworkOf(context, file), state, ends);
         connections.Add(connection);
         byFile.Add(file, connection);
     }
@@ -46,20 +42,28 @@ internal sealed class TcpConnections
     public bool Contains(OpenFile file) => byFile.ContainsKey(file);
 
     /// <summary>The two ends of a connection as a key; equal for the other end when mirrored.</summary>
-    public static string Key(ConnectionEnds ends) => Convert.ToHexString(ends.ToKey());
+    /// <param name="ends">The ends.</param>
+    /// <param name="network">The id of the network namespace that both are in.</param>
+    public static string Key(ConnectionEnds ends, uint network = 0) => $"{network}:{Convert.ToHexString(ends.ToKey())}";
 
-    /// <summary>Saves a connection: its image goes into the set. All are read when the first is asked for.</summary>
+    /// <summary>Holds the network and reads all of them, once.</summary>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public void Dump(DumpContext context, OpenFile file)
+    public void Prepare(DumpContext context)
     {
         if (!isSaved)
         {
             isSaved = true;
             ReadAll(context);
         }
+    }
 
+    /// <summary>Saves a connection: its image goes into the set.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public void Dump(DumpContext context, OpenFile file)
+    {
+        Prepare(context);
         Connection connection = byFile[file];
-        context.Images.Add(ImageKind.TcpStream, (uint)file.Stat.st_ino, connection.Stream, connection.Queues);
+        context.Images.Add(ImageKind.TcpStream, (uint)file.Stat.st_ino, connection.Reading.Stream, connection.Reading.Queues);
     }
 
     private void ReadAll(DumpContext context)
@@ -67,21 +71,23 @@ internal sealed class TcpConnections
         Dictionary<string, Connection> byEnds = [];
         foreach (Connection connection in connections)
         {
-            byEnds.TryAdd(Key(connection.Ends), connection);
+            byEnds.TryAdd(Key(connection.Ends, connection.Network.Id), connection);
         }
 
         foreach (Connection connection in connections)
         {
-            connection.Other = byEnds.GetValueOrDefault(Key(connection.Ends.Mirrored));
+            connection.Other = byEnds.GetValueOrDefault(Key(connection.Ends.Mirrored, connection.Network.Id));
         }
 
         PacketHold network = context.Packets!;
         Lock(context, network);
-        connections.ForEach(Read);
+        connections.ForEach(connection => connection.Reading = TcpReading.Of(connection.File.Taken));
         foreach (Connection connection in connections)
         {
             // What one end has no more and the other end hasn't yet was under way: it has arrived by the next look.
-            for (int time = 1; connection.Other is { } other && (int)(other.Received - connection.Unacknowledged) < 0; time++)
+            for (int time = 1;
+                connection.Other is { } other && (int)(other.Reading.Received - connection.Reading.Unacknowledged) < 0;
+                time++)
             {
                 if (time == MostReadings)
                 {
@@ -91,7 +97,7 @@ internal sealed class TcpConnections
                     { Phase = "dump", Pid = connection.File.Owner.Pid };
                 }
 
-                Read(other);
+                other.Reading = TcpReading.Of(other.File.Taken);
             }
         }
 
@@ -108,164 +114,37 @@ internal sealed class TcpConnections
 
     private void Lock(DumpContext context, PacketHold network)
     {
-        List<ConnectionEnds> outside = [.. connections
+        if (context.Options.NetworkLock == NetworkLock.Skip)
+        {
+            return;
+        }
+
+        ILookup<DumpedNamespace, ConnectionEnds> outside = connections
             .Where(connection => connection.Other is null && connection.State != TcpState.TCP_CLOSE)
             .Where(connection => !context.Files.State.Get<WaitingConnections>().Contains(connection.File))
-            .Select(connection => connection.Ends)];
-        if (outside.Count > 0 && context.Options.NetworkLock != NetworkLock.Skip)
+            .Select(connection => (connection.Network, connection.Ends))
+            .Concat(context.Files.State.Get<AcceptQueues>().Find(context))
+            .ToLookup(found => found.Network, found => found.Ends);
+        foreach (IGrouping<DumpedNamespace, ConnectionEnds> group in outside)
         {
-            bool isShared = context.Namespace(CloneFlags.CLONE_NEWNET).IsFirns;
-            network.Lock(RestoredConnections.LockName(context.RunId), isShared ? outside : null);
+            using NamespaceVisit? visit = group.Key.IsNested ? group.Key.Visit() : null;
+            network.Lock(RestoredConnections.LockName(context.RunId), group.Key.IsFirns ? [.. group] : null);
         }
     }
 
-    private static void Read(Connection connection)
-    {
-        Fd socket = connection.File.Taken;
-        int reuse = InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR);
-        bool isUrgent = InetSocket.Poll(socket).HasFlag(PollEvents.POLLPRI);
-        int inline = isUrgent ? InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE) : 0;
-        TcpRepair.On(socket);
-        try
-        {
-            ReadRepaired(connection, socket, isUrgent);
-        }
-        finally
-        {
-            if (isUrgent)
-            {
-                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, inline);
-                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, -1);
-            }
-
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_REPAIR, TcpOption.TCP_REPAIR_OFF_NO_WP);
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, reuse);
-        }
-    }
-
-    private static void ReadRepaired(Connection connection, Fd socket, bool isUrgent)
-    {
-        Span<byte> info = stackalloc byte[TcpInfoSize];
-        Sys.GetSocketOption(
-            socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_INFO, info, out _).OrThrow($"getsockopt({socket}, TCP_INFO)");
-        var state = (TcpState)info[0];
-        connection.State = state;
-        int unacknowledged = Queued(socket, SocketIoctl.SIOCOUTQ);
-        int unsent = Queued(socket, SocketIoctl.SIOCOUTQNSD);
-        int mark = isUrgent ? FindMark(socket) : 0;
-        int waiting = Queued(socket, SocketIoctl.SIOCINQ);
-        TcpRepairWindow window = TcpRepair.Window(socket);
-        var stream = new TcpStreamEntry
-        {
-            OptMask = info[OptionsOffset],
-            SndWscale = info[ScalesOffset] & 15u,
-            RcvWscale = (uint)info[ScalesOffset] >> 4,
-            MssClamp = (uint)TcpRepair.Get(socket, TcpOption.TCP_MAXSEG, "TCP_MAXSEG"),
-            SndWl1 = window.snd_wl1,
-            SndWnd = window.snd_wnd,
-            MaxWindow = window.max_window,
-            RcvWnd = window.rcv_wnd,
-            RcvWup = window.rcv_wup,
-        };
-        if ((stream.OptMask & TcpRepair.TCPI_OPT_TIMESTAMPS) != 0)
-        {
-            stream.Timestamp = (uint)TcpRepair.Get(socket, TcpOption.TCP_TIMESTAMP, "TCP_TIMESTAMP");
-        }
-
-        stream.InqSeq = connection.Received = TcpRepair.Sequence(socket, TcpOption.TCP_RECV_QUEUE);
-        byte[] queues = new byte[waiting + unacknowledged + 2];
-        stream.InqLen = (uint)TcpRepair.Peek(socket, TcpOption.TCP_RECV_QUEUE, queues.AsSpan(0, waiting + 1));
-        if (isUrgent)
-        {
-            // A look ends at the mark; the next goes on behind it (SO_PEEK_OFF).
-            stream.Urgent = (uint)mark + 1;
-            for (int more = 1; more > 0 && stream.InqLen < waiting; stream.InqLen += (uint)more)
-            {
-                int done = (int)stream.InqLen;
-                more = TcpRepair.Peek(socket, TcpOption.TCP_RECV_QUEUE, queues.AsSpan(done, waiting + 1 - done));
-            }
-        }
-
-        if (stream.InqLen != waiting)
-        {
-            throw new LinuxException($"recv({socket}, MSG_PEEK): {stream.InqLen} bytes of {waiting}", Errno.EPROTO);
-        }
-
-        stream.OutqSeq = TcpRepair.Sequence(socket, TcpOption.TCP_SEND_QUEUE);
-        connection.Unacknowledged = stream.OutqSeq - (uint)unacknowledged;
-
-        if (state == TcpState.TCP_CLOSE && InetSocket.Poll(socket).HasFlag(PollEvents.POLLERR))
-        {
-            // Which one it is can't be read without taking it away. One that was never established had no number from its peer.
-            stream.PendingError = (uint)(stream.InqSeq == 0 ? Errno.ECONNREFUSED : Errno.ECONNRESET);
-        }
-
-        // Of a connection that is over nothing can be sent any more. Of the others, a FIN that waits is no byte of data.
-        bool isOver = state == TcpState.TCP_CLOSE;
-        int fin = TcpStates.HasUnacknowledgedFin(state) ? 1 : 0;
-        int sent = isOver || state == TcpState.TCP_SYN_SENT ? 0 : Math.Max(unacknowledged - fin, 0);
-        stream.OutqLen = (uint)TcpRepair.Peek(socket, TcpOption.TCP_SEND_QUEUE, queues.AsSpan(waiting, sent + 1));
-        if (stream.OutqLen != sent)
-        {
-            throw new LinuxException($"recv({socket}, MSG_PEEK) of the send queue: {stream.OutqLen} bytes of {sent}", Errno.EPROTO);
-        }
-
-        stream.UnsqLen = (uint)Math.Min(sent, Math.Max(unsent - fin, 0));
-        connection.Stream = stream;
-        connection.Queues = queues.AsMemory(0, waiting + sent);
-    }
-
-    // Bytes before the mark, which the count ends at unless out-of-band data is part of the stream; from here on it is.
-    private static int FindMark(Fd socket)
-    {
-        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, 0);
-        int before = Queued(socket, SocketIoctl.SIOCINQ);
-        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, 1);
-        InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, 0);
-        return before;
-    }
-
-    private static int Queued(Fd socket, uint request)
-    {
-        int bytes = 0;
-        Sys.Ioctl(socket.Number, request, ref bytes).OrThrow($"ioctl({socket}, {request:X})");
-        return bytes;
-    }
-
-    private sealed class Connection(OpenFile file, TcpState state, ConnectionEnds ends)
+    private sealed class Connection(OpenFile file, DumpedNamespace network, TcpState state, ConnectionEnds ends)
     {
         public OpenFile File { get; } = file;
 
-        public TcpState State { get; set; } = state;
+        public DumpedNamespace Network { get; } = network;
+
+        public TcpState State { get; } = state;
 
         public ConnectionEnds Ends { get; } = ends;
 
         /// <summary>The other end, if it is in the tree.</summary>
         public Connection? Other { get; set; }
 
-        /// <summary>rcv_nxt.</summary>
-        public uint Received { get; set; }
-
-        /// <summary>snd_una.</summary>
-        public uint Unacknowledged { get; set; }
-
-        public TcpStreamEntry Stream { get; set; } = new();
-
-        public ReadOnlyMemory<byte> Queues { get; set; }
+        public TcpReading Reading { get; set; }
     }
-}
-
-/// <summary>What the states of a connection say about its two FINs (RFC 9293; net/ipv4/tcp_input.c).</summary>
-internal static class TcpStates
-{
-    /// <summary>Whether the peer's FIN has come.</summary>
-    public static bool HasPeersFin(TcpState state)
-        => state is TcpState.TCP_CLOSE_WAIT or TcpState.TCP_LAST_ACK or TcpState.TCP_CLOSING or TcpState.TCP_CLOSE;
-
-    /// <summary>Whether the own FIN is in the send queue, sent or not.</summary>
-    public static bool HasUnacknowledgedFin(TcpState state)
-        => state is TcpState.TCP_FIN_WAIT1 or TcpState.TCP_LAST_ACK or TcpState.TCP_CLOSING;
-
-    /// <summary>Whether the own FIN has been acknowledged.</summary>
-    public static bool HasAcknowledgedFin(TcpState state) => state is TcpState.TCP_FIN_WAIT2 or TcpState.TCP_CLOSE;
 }

@@ -9,6 +9,7 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>
 /// They have no descriptor. What is known is that they exist, and how many bytes came already, which only accept(2) would show. So those of
 /// clients in the tree that have sent nothing yet are saved by their clients, which connect anew in the restore, from the same address.
+/// All others are of the <see cref="AcceptQueues"/>.
 /// </remarks>
 internal sealed class WaitingConnections
 {
@@ -28,14 +29,15 @@ internal sealed class WaitingConnections
         }
 
         SocketTables tables = context.Files.State.Get<SocketTables>();
+        InetSockets sockets = tables.InetOf(SocketTables.NetworkOf(context, listener));
         Dictionary<string, ulong> byEnds = [];
-        foreach (InetSocketInfo socket in tables.Inet.ByInode.Values.Where(socket => socket.State == TcpState.TCP_ESTABLISHED))
+        foreach (InetSocketInfo socket in sockets.ByInode.Values.Where(socket => socket.State == TcpState.TCP_ESTABLISHED))
         {
             byEnds.TryAdd(TcpConnections.Key(EndsOf(socket)), socket.Inode);
         }
 
         List<OpenFile> found = [];
-        foreach (InetSocketInfo waiting in tables.Inet.WithoutInode.Where(socket
+        foreach (InetSocketInfo waiting in sockets.WithoutInode.Where(socket
             => socket.SourcePort == port && socket.State is TcpState.TCP_ESTABLISHED or TcpState.TCP_CLOSE_WAIT))
         {
             if (waiting.State == TcpState.TCP_ESTABLISHED
