@@ -8,7 +8,7 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Restoring;
 
-/// <summary>Open file descriptions that can be made only when all tasks and threads exist: of files in /proc of a task.</summary>
+/// <summary>Open file descriptions that can be made only when all tasks and threads exist: files in /proc of a task, and pidfds.</summary>
 /// <remarks>
 /// Until then a stand-in has their numbers (<see cref="DescriptorTables.QueueTable"/>). Firn opens each once, and hands it to all who hold
 /// it.
@@ -29,8 +29,18 @@ internal static class LateFiles
             return;
         }
 
-        context.Within(first, () => late.ForEach(
-            entry => context.Files.Provide(entry.Id, RegularFile.OpenVerified(context, entry.Reg))));
+        foreach (FileEntry entry in late.Where(PidFdFile.IsLate))
+        {
+            context.Files.Provide(entry.Id, PidFdFile.OpenLate(context, entry));
+        }
+
+        context.Within(first, () =>
+        {
+            foreach (FileEntry entry in late.Where(entry => !PidFdFile.IsLate(entry)))
+            {
+                context.Files.Provide(entry.Id, RegularFile.OpenVerified(context, entry.Reg));
+            }
+        });
         HashSet<uint> ids = [.. late.Select(entry => entry.Id)];
         foreach (RestoredTask task in context.Tasks.Where(task => !task.IsZombie))
         {
@@ -46,10 +56,11 @@ internal static class LateFiles
     }
 
     private static bool IsLate(RestoreContext context, FileEntry entry)
-        => entry.Reg is { } file
-        && !context.Files.IsProvided(entry.Id)
-        && !context.Files.State.Get<Companions>().Contains(context, entry.Id)
-        && ProcFiles.IsLate(context, file);
+        => !context.Files.IsProvided(entry.Id)
+        && (PidFdFile.IsLate(entry)
+            || (entry.Reg is { } file
+                && !context.Files.State.Get<Companions>().Contains(context, entry.Id)
+                && ProcFiles.IsLate(context, file)));
 
     private static void HandTo(RestoreContext context, RestoredTask task, List<FdinfoEntry> descriptors, uint directory)
     {
@@ -60,7 +71,7 @@ internal static class LateFiles
             ids.Add(directory);
         }
 
-        string purpose = $"restore the files in /proc of {task.Pid}";
+        string purpose = $"restore the files in /proc and the pidfds of {task.Pid}";
         List<uint> each = [.. ids.Distinct()];
         using var pidFd = new Fd(Sys.PidfdOpen(remote.Tracee.Tid).OrThrow($"pidfd_open({remote.Tracee.Tid})").Int32);
         using var porter = new FdPorter(remote, pidFd);

@@ -20,27 +20,15 @@ internal static class TaskStage
 
         // Who has another's descriptor table needs Firn's descriptors before they are closed in it, and goes on when it is as it was.
         List<RestoredTask> followers = [.. living.Where(task => !task.OwnsDescriptors)];
-        bool isLate = context.Files.Entries.Values.Any(PidFdFile.NeedsThread);
         RunAll(
             "directories",
             followers.Select(task => task.Leader),
             thread => WorkingDirectory.QueueDirectories(context, thread.Task, thread.Remote.Batch));
-        RestoreTasks(context, living.Where(task => task.OwnsDescriptors), isLate);
-        RestoreTasks(context, followers, isLate);
+        RestoreTasks(context, living.Where(task => task.OwnsDescriptors));
+        RestoreTasks(context, followers);
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
-        if (isLate)
-        {
-            foreach (bool isOwner in (ReadOnlySpan<bool>)[true, false])
-            {
-                RunAll(
-                    "descriptors",
-                    living.Where(task => task.OwnsDescriptors == isOwner).Select(task => task.Leader),
-                    thread => DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch));
-            }
-        }
-
         RunAll(
             "pid namespaces of children",
             living.Where(task => task.Ids.HasPidForChildrenNsId).Select(task => task.Leader),
@@ -48,7 +36,7 @@ internal static class TaskStage
         LateFiles.Run(context, tree.First);
     }
 
-    private static void RestoreTasks(RestoreContext context, IEnumerable<RestoredTask> tasks, bool isLate)
+    private static void RestoreTasks(RestoreContext context, IEnumerable<RestoredTask> tasks)
         => RunAll(
             "task",
             tasks.Select(task => task.Leader),
@@ -65,10 +53,7 @@ internal static class TaskStage
                     kind.RestoreTask(context, thread.Task, thread.Remote.Batch);
                 }
 
-                if (!isLate)
-                {
-                    DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
-                }
+                DescriptorTables.QueueAttach(context, thread.Task, thread.Remote.Batch);
 
                 if (thread.Task.Threads.Count == 1)
                 {

@@ -123,7 +123,7 @@ internal sealed class EpollFile : FileKind
     /// <inheritdoc/>
     public override void Link(RestoreContext context, FileEntry entry, Fd fd) => AddTargets(context, entry, fd, isLate: false);
 
-    /// <summary>Adds the files in /proc of tasks, which come when all else is there.</summary>
+    /// <summary>Adds the files in /proc of tasks and the pidfds, which come when all else is there.</summary>
     public static void LinkLate(RestoreContext context)
     {
         IEnumerable<FileEntry> all = context.Files.Entries.Values.Where(entry => entry.Epfd is not null);
@@ -137,7 +137,7 @@ internal sealed class EpollFile : FileKind
     {
         // Those that have fired first: to make them fire must not take an event from others.
         var targets = entry.Epfd.Tfd.Select(target => (Message: target, Id: TargetId(context, entry, target)))
-            .Where(target => isLate == (context.Files.Entry(target.Id).Reg is { } file && ProcFiles.IsLate(context, file))
+            .Where(target => isLate == IsLate(context, context.Files.Entry(target.Id))
                 && !IsAddedByTask(context, entry, target.Message, target.Id))
             .OrderBy(target => !HasFired(target.Message)).ToList();
         ForeignNumbers.Run(
@@ -154,7 +154,6 @@ internal sealed class EpollFile : FileKind
             if (NeedsTask(context, id) && Adder(context, entry, target, id) is (RestoredTask adder, FdinfoEntry number) && adder == task
                 && task.Descriptors.First(each => each.Id == entry.Id) == descriptor)
             {
-                PidFdFile.Place(context, task, number, batch);
                 QueueAdd(task, descriptor, number, target, batch);
             }
         }
@@ -214,9 +213,12 @@ internal sealed class EpollFile : FileKind
 
     private static bool HasFired(EventpollTfdEntry target) => (target.Events & (AlwaysReported | Epoll.EPOLLONESHOT)) == Epoll.EPOLLONESHOT;
 
-    // A signalfd wakes whoever has added it to the epoll; a pidfd exists once its task does, and a ring once it is made.
+    private static bool IsLate(RestoreContext context, FileEntry entry)
+        => PidFdFile.IsLate(entry) || (entry.Reg is { } file && ProcFiles.IsLate(context, file));
+
+    // A signalfd wakes whoever has added it to the epoll; a ring exists once a task has made it.
     private static bool NeedsTask(RestoreContext context, uint id)
-        => context.Files.Entry(id).Type is FdTypes.Signalfd or FdTypes.Pidfd or FdTypes.Iouring;
+        => context.Files.Entry(id).Type is FdTypes.Signalfd or FdTypes.Iouring;
 
     private static bool IsAddedByTask(RestoreContext context, FileEntry entry, EventpollTfdEntry target, uint id)
     {
@@ -236,7 +238,7 @@ internal sealed class EpollFile : FileKind
             id,
             target.Tfd);
 
-        // What stands in for a pidfd or a ring would wake it, and wrongly.
+        // What stands in for a ring would wake it, and wrongly.
         return context.Files.Entry(id).Type != FdTypes.Signalfd;
     }
 

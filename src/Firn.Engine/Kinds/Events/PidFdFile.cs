@@ -2,7 +2,6 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
-using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Events;
 
@@ -10,9 +9,8 @@ namespace Firn.Engine.Kinds.Events;
 /// <remarks>
 /// <para>Kernel: fs/pidfs.c, pidfd_open(2), proc_pid_fdinfo(5).</para>
 /// <para>
-/// Its process must exist when it is made, so each task makes its own at last, in place of the stand-in that it inherited; what two
-/// descriptors share of a pidfd, but its flags, there is nothing. One whose process has been waited for gets a process that was, and that
-/// has ended the same way (PIDFD_GET_INFO).
+/// Its process must exist when it is made, so Firn makes it when all tasks do, and hands it to those who hold it (the restore's LateFiles).
+/// One whose process has been waited for gets a process that was, and that has ended the same way (PIDFD_GET_INFO).
 /// </para>
 /// </remarks>
 internal sealed class PidFdFile : FileKind
@@ -66,43 +64,14 @@ internal sealed class PidFdFile : FileKind
 
     /// <inheritdoc/>
     public override Fd? Create(RestoreContext context, FileEntry entry)
-    {
-        OpenFlags flags = FlagsOf(entry);
-        return entry.Pidfd.Nspid == Reaped ? OpenReaped(context, entry.Pidfd, flags) : Open(Sys.GetPid(), flags & ~PIDFD_THREAD);
-    }
+        => IsLate(entry) ? null : OpenReaped(context, entry.Pidfd, FlagsOf(entry));
 
     /// <summary>Whether a file is a pidfd of a task of the tree, and can be made when that exists.</summary>
-    public static bool NeedsTask(FileEntry entry) => entry.Pidfd is { } message && message.Nspid != Reaped;
+    public static bool IsLate(FileEntry entry) => entry.Pidfd is { } message && message.Nspid != Reaped;
 
-    /// <summary>Whether a file is a pidfd that may be of a thread other than the first.</summary>
-    public static bool NeedsThread(FileEntry entry) => NeedsTask(entry) && (FlagsOf(entry) & PIDFD_THREAD) != 0;
-
-    /// <summary>Opens a pidfd of a task of the tree for who can't open it himself: a socket's queue. Null for all other files.</summary>
+    /// <summary>Opens a pidfd of a task of the tree.</summary>
     /// <exception cref="LinuxException">The task doesn't exist.</exception>
-    public static Fd? OpenLate(RestoreContext context, FileEntry entry)
-        => NeedsTask(entry) ? Open(context.OuterId(entry.Pidfd.Nspid), FlagsOf(entry)) : null;
-
-    /// <inheritdoc/>
-    public override void Attach(RestoreContext context, FileEntry entry, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
-        => Place(context, task, descriptor, batch);
-
-    /// <summary>
-    /// Queues that a task opens a pidfd in place of the stand-in, once for each descriptor. Does nothing for other kinds.
-    /// </summary>
-    public static void Place(RestoreContext context, RestoredTask task, FdinfoEntry descriptor, RemoteBatch batch)
-    {
-        if (context.Files.Entry(descriptor.Id).Pidfd is not { } message || message.Nspid == Reaped
-            || !context.Files.State.Get<Placed>().Add((task.Pid, descriptor.Fd)))
-        {
-            return;
-        }
-
-        OpenFlags flags = FlagsOf(context.Files.Entry(descriptor.Id));
-        OpenFlags closeOnExec = descriptor.Flags != 0 ? OpenFlags.O_CLOEXEC : 0;
-        Slot opened = batch.Call(Sysno.pidfd_open, context.IdFor(task, message.Nspid), (int)flags);
-        batch.Call(Sysno.dup3, opened, descriptor.Fd, (int)closeOnExec);
-        batch.Call(Sysno.close, opened);
-    }
+    public static Fd OpenLate(RestoreContext context, FileEntry entry) => Open(context.OuterId(entry.Pidfd.Nspid), FlagsOf(entry));
 
     // A process that was in the tree's pid namespace: to the tree, one that was outside is another thing.
     private static Fd OpenReaped(RestoreContext context, PidfdEntry message, OpenFlags flags)
@@ -115,8 +84,4 @@ internal sealed class PidFdFile : FileKind
 
     private static Fd Open(int pid, OpenFlags flags)
         => new(Kernel.Call(Sysno.pidfd_open, pid, (nint)flags).OrThrow($"pidfd_open({pid}, {flags})").Int32);
-
-    private sealed class Placed : HashSet<(int Pid, uint Fd)>
-    {
-    }
 }

@@ -66,17 +66,6 @@ internal sealed partial class RegularFile : FileKind
                 "let the program close it, or leave that directory, before the dump");
         }
 
-        if (file.IsInFlight && ProcFiles.ProcessOf(file.Link) is int pid and not 0 && context.Tasks.Exists(task => task.InnerPid == pid))
-        {
-            context.Problems.Add(
-                "in-flight-process",
-                file.Owner.Pid,
-                file.Resource,
-                "it is a file in /proc of a task, which can be opened only when that exists, and it lies in a socket's queue, which is "
-                    + "filled before",
-                "let the program receive it before the dump");
-        }
-
         if (IsKernelLog(file) && HasUnreadLog(file))
         {
             context.Problems.Add(

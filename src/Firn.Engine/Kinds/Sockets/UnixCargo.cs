@@ -16,8 +16,7 @@ internal sealed class UnixCargo(RestoreContext context)
     /// <summary>Whether a packet can be sent only when the tasks of the tree exist.</summary>
     public bool NeedsTasks(SkPacketEntry packet)
         => (packet.Credentials is { } sender && pids.Contains(sender.Pid))
-        || packet.Scm.SelectMany(scm => scm.Rights).Any(
-            id => PidFdFile.NeedsTask(context.Files.Entry(id)) || !context.Files.IsProvided(id));
+        || packet.Scm.SelectMany(scm => scm.Rights).Any(id => !context.Files.IsProvided(id));
 
     /// <summary>The control messages of a packet, for as long as it is being sent.</summary>
     /// <exception cref="ImageFormatException">More descriptors than one packet can have, or of unknown files.</exception>
@@ -27,7 +26,7 @@ internal sealed class UnixCargo(RestoreContext context)
         List<uint> ids = [.. packet.Scm.Where(scm => scm.Type == ControlMessageType.SCM_RIGHTS).SelectMany(scm => scm.Rights)];
         if (packet.Credentials is null && ids.Count == 0)
         {
-            return new Load([], [], [], null);
+            return new Load([], [], null);
         }
 
         if (ids.Count > Sys.MaxFdsInMessage)
@@ -36,7 +35,6 @@ internal sealed class UnixCargo(RestoreContext context)
                 ImageKind.SkQueues.FileName(0), 0, "packet-rights", $"a packet of socket {packet.IdFor} with {ids.Count} descriptors");
         }
 
-        var opened = new List<Fd>();
         PassingProcess? stub = null;
         byte[] credentials = [];
         if (packet.Credentials is { } sender)
@@ -45,21 +43,7 @@ internal sealed class UnixCargo(RestoreContext context)
             credentials = Credentials(sender, stub?.Pid ?? context.OuterId(sender.Pid));
         }
 
-        int[] fds = new int[ids.Count];
-        for (int i = 0; i < fds.Length; i++)
-        {
-            if (PidFdFile.OpenLate(context, context.Files.Entry(ids[i])) is { } pidfd)
-            {
-                opened.Add(pidfd);
-                fds[i] = pidfd.Number;
-            }
-            else
-            {
-                fds[i] = context.Files[ids[i]].Number;
-            }
-        }
-
-        return new Load([.. Rights(fds), .. credentials], credentials, opened, stub);
+        return new Load([.. Rights([.. ids.Select(id => context.Files[id].Number)]), .. credentials], credentials, stub);
     }
 
     private static byte[] Credentials(SkCredentialsEntry sender, int pid)
@@ -79,7 +63,7 @@ internal sealed class UnixCargo(RestoreContext context)
     }
 
     /// <summary>The control messages of one packet, and what must exist while it is sent.</summary>
-    internal sealed class Load(byte[] control, byte[] later, List<Fd> opened, PassingProcess? stub) : IDisposable
+    internal sealed class Load(byte[] control, byte[] later, PassingProcess? stub) : IDisposable
     {
         /// <summary>What goes with the first bytes.</summary>
         public byte[] Control => control;
@@ -88,10 +72,6 @@ internal sealed class UnixCargo(RestoreContext context)
         public byte[] Later => later;
 
         /// <inheritdoc/>
-        public void Dispose()
-        {
-            opened.ForEach(fd => fd.Dispose());
-            stub?.Dispose();
-        }
+        public void Dispose() => stub?.Dispose();
     }
 }
