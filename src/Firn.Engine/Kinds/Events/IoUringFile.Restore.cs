@@ -163,15 +163,21 @@ internal sealed partial class IoUringFile
         FileOwner.RestoreFlags(taken, message.Flags);
     }
 
-    // A ring can't be sent over a socket (io_is_uring_fops in net/core/scm.c).
+    // A ring can't be sent over a socket (io_is_uring_fops in net/core/scm.c), but who holds it can: by a pidfd, whatever pid namespace
+    // the other is in.
     private static void Hand(RestoredTask maker, RestoredTask other, int number)
     {
         RemoteBatch batch = other.Leader.Remote.Batch;
-        Slot pidFd = batch.Call(Sysno.pidfd_open, maker.Pid, 0);
-        Slot taken = batch.Call(Sysno.pidfd_getfd, pidFd, number, 0);
+        using var from = new Fd(Sys.PidfdOpen(maker.OuterPid).OrThrow($"pidfd_open({maker.OuterPid})").Int32);
+        using var to = new Fd(Sys.PidfdOpen(other.OuterPid).OrThrow($"pidfd_open({other.OuterPid})").Int32);
+        using var porter = new FdPorter(other.Leader.Remote, to);
+        porter.QueueOpen();
+        batch.Run(Purpose);
+        porter.Send([from.Number]);
+        Slot taken = batch.Call(Sysno.pidfd_getfd, porter.QueueReceive()[0], number, 0);
         batch.Call(Sysno.dup3, taken, number, 0);
         batch.Call(Sysno.close, taken);
-        batch.Call(Sysno.close, pidFd);
+        porter.QueueClose();
         batch.Run(Purpose);
     }
 }
