@@ -135,8 +135,10 @@ internal static class WireShapes
     internal static readonly WireShape IoUringPart = new([1, 2]);
     internal static readonly WireShape IoUringRegisteredFile = new([1, 2]);
     internal static readonly WireShape IoUringBuffer = new([1, 2, 3]);
+    internal static readonly WireShape IoUringPlace = new([1, 2]);
     internal static readonly WireShape IoUringEntry = new(
-        [1, 2, 3, 4, 5, 6], (2, FownEntry), (8, IoUringPart), (9, IoUringPart), (12, IoUringRegisteredFile), (14, IoUringBuffer));
+        [1, 2, 3, 4, 5, 6], (2, FownEntry), (8, IoUringPart), (9, IoUringPart), (12, IoUringRegisteredFile), (14, IoUringBuffer),
+        (16, IoUringPlace));
     internal static readonly WireShape FileEntry = new(
         [1, 2], (3, RegFileEntry), (4, InetSkEntry), (5, NsFileEntry), (6, PacketSockEntry), (7, NetlinkSkEntry), (8, EventfdFileEntry),
         (9, EventpollFileEntry), (10, SignalfdEntry), (11, TunfileEntry), (12, TimerfdEntry), (13, InotifyFileEntry),

@@ -49,7 +49,11 @@ internal static class Restore
             clock.Run("forking", tree.Grow);
             NestedProcs.Restore(context);
             plan.Memory.SealObjects();
-            IoUringFile.MakeAll(context);
+            if (IoUringFile.Any(context))
+            {
+                clock.Run("io_uring", () => IoUringFile.MakeAll(context));
+            }
+
             clock.Run("tasks", () => TaskStage.Run(context, tree));
             PidFile.Write(context);
             cgroups.SetProperties();

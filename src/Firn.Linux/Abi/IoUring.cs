@@ -26,6 +26,7 @@ public enum IoUringSetup : uint
 public enum IoUringRegister : uint
 {
     IORING_REGISTER_BUFFERS = 0,
+    IORING_UNREGISTER_BUFFERS = 1,
     IORING_REGISTER_FILES = 2,
     IORING_REGISTER_EVENTFD = 4,
     IORING_REGISTER_RESTRICTIONS = 11,
@@ -36,6 +37,7 @@ public enum IoUringRegister : uint
     IORING_REGISTER_PBUF_STATUS = 26,
     IORING_REGISTER_NAPI = 27,
     IORING_REGISTER_MEM_REGION = 34,
+    IORING_REGISTER_USE_REGISTERED_RING = 1U << 31,
 }
 
 /// <summary>Constants of io_uring_enter(2), and where a ring is mapped.</summary>

@@ -20,6 +20,10 @@ internal sealed partial class IoUringFile
 
     private const uint MostEntries = 1 << 16;
 
+    private const IoUringSetup Possible = IoUringSetup.IORING_SETUP_SUBMIT_ALL | IoUringSetup.IORING_SETUP_CQSIZE
+        | IoUringSetup.IORING_SETUP_SINGLE_ISSUER | IoUringSetup.IORING_SETUP_DEFER_TASKRUN | IoUringSetup.IORING_SETUP_TASKRUN_FLAG
+        | IoUringSetup.IORING_SETUP_SQE128 | IoUringSetup.IORING_SETUP_CQE32 | IoUringSetup.IORING_SETUP_NO_SQARRAY;
+
     // ---- restore
 
     /// <inheritdoc/>
@@ -30,17 +34,15 @@ internal sealed partial class IoUringFile
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
         => FileOwner.Arm(context, entry.Iou.Fown, fd, fd.ToString());
 
+    /// <summary>Whether there are rings to make.</summary>
+    public static bool Any(RestoreContext context) => context.Files.Entries.Values.Any(entry => entry.Iou is not null);
+
     /// <summary>Makes all rings, and puts them where they were mapped.</summary>
     /// <exception cref="ImageFormatException">One is damaged.</exception>
     /// <exception cref="CheckpointException">The kernel gives another ring.</exception>
     public static void MakeAll(RestoreContext context)
     {
         List<FileEntry> entries = [.. context.Files.Entries.Values.Where(entry => entry.Iou is not null)];
-        if (entries.Count == 0)
-        {
-            return;
-        }
-
         List<RestoredTask> tasks = [.. context.Tasks.Where(task => !task.IsZombie)];
         var makers = new Dictionary<FileEntry, RestoredTask>();
         foreach (FileEntry entry in entries)
@@ -75,14 +77,18 @@ internal sealed partial class IoUringFile
         }
     }
 
-    /// <summary>Lets a thread take the rings that it alone may submit to.</summary>
+    /// <summary>Lets a thread take the rings that it alone may submit to, and register those that it had.</summary>
     public static void RestoreThread(RestoreContext context, RestoredThread thread)
     {
         RestoredTask task = thread.Task;
         foreach (FileEntry entry in context.Files.Entries.Values)
         {
-            if (entry.Iou is { } message && IsSubmitter(thread, message) && IsLeftToThread(task, message)
-                && task.Descriptors.FirstOrDefault(row => row.Id == entry.Id) is { } descriptor)
+            if (entry.Iou is not { } message || task.Descriptors.FirstOrDefault(row => row.Id == entry.Id) is not { } descriptor)
+            {
+                continue;
+            }
+
+            if (IsSubmitter(thread, message) && IsLeftToThread(task, message))
             {
                 RemoteBatch batch = thread.Remote.Batch;
                 batch.MakeRoom(1, 0, Purpose);
@@ -90,6 +96,8 @@ internal sealed partial class IoUringFile
                 batch.Run(Purpose);
                 IoUringCounters.Restore(context.Files[entry.Id], message, thread, (int)descriptor.Fd);
             }
+
+            IoUringThreads.Restore(message, thread, descriptor.Fd);
         }
     }
 
@@ -115,6 +123,11 @@ internal sealed partial class IoUringFile
             || message.Offsets.Count != IoUringOffsets.Length)
         {
             throw Damaged($"file {entry.Id} has {message.SqEntries} entries and {message.Offsets.Count} offsets");
+        }
+
+        if (((IoUringSetup)message.SetupFlags & ~Possible) != 0)
+        {
+            throw Damaged($"file {entry.Id} has flags {message.SetupFlags:x}, with which none is saved");
         }
 
         int number = context.Files[entry.Id].Number;
@@ -150,15 +163,21 @@ internal sealed partial class IoUringFile
         FileOwner.RestoreFlags(taken, message.Flags);
     }
 
-    // A ring can't be sent over a socket (io_is_uring_fops in net/core/scm.c).
+    // A ring can't be sent over a socket (io_is_uring_fops in net/core/scm.c), but who holds it can: by a pidfd, whatever pid namespace
+    // the other is in.
     private static void Hand(RestoredTask maker, RestoredTask other, int number)
     {
         RemoteBatch batch = other.Leader.Remote.Batch;
-        Slot pidFd = batch.Call(Sysno.pidfd_open, maker.Pid, 0);
-        Slot taken = batch.Call(Sysno.pidfd_getfd, pidFd, number, 0);
+        using var from = new Fd(Sys.PidfdOpen(maker.OuterPid).OrThrow($"pidfd_open({maker.OuterPid})").Int32);
+        using var to = new Fd(Sys.PidfdOpen(other.OuterPid).OrThrow($"pidfd_open({other.OuterPid})").Int32);
+        using var porter = new FdPorter(other.Leader.Remote, to);
+        porter.QueueOpen();
+        batch.Run(Purpose);
+        porter.Send([from.Number]);
+        Slot taken = batch.Call(Sysno.pidfd_getfd, porter.QueueReceive()[0], number, 0);
         batch.Call(Sysno.dup3, taken, number, 0);
         batch.Call(Sysno.close, taken);
-        batch.Call(Sysno.close, pidFd);
+        porter.QueueClose();
         batch.Run(Purpose);
     }
 }

@@ -75,7 +75,8 @@ internal sealed partial class IoUringFile : FileKind
             Sys.IoUringRegisterNowhere(file.Taken.Number, IoUringRegister.IORING_REGISTER_EVENTFD, 1).Errno == Errno.EEXIST;
         var flags = IoUringSetup.IORING_SETUP_SUBMIT_ALL | IoUringSetup.IORING_SETUP_CQSIZE;
         DumpedTask owner = file.Owner;
-        Objection? objection = threads.Object(context, file);
+        Objection? objection = threads.Ask(context, file);
+        message.Places.AddRange(threads.PlacesOf(file));
         if (hasOneIssuer && objection is null)
         {
             flags |= IoUringSetup.IORING_SETUP_SINGLE_ISSUER;

@@ -14,6 +14,9 @@ namespace Firn.Engine.Kinds.Events;
 /// </remarks>
 internal static class IoUringRegistered
 {
+    // As many as a batch has room for; the kernel would take twice as many buffers.
+    private const int MostPlaces = 8192;
+
     // ---- dump
 
     /// <summary>What of it can't be saved, or null.</summary>
@@ -27,6 +30,11 @@ internal static class IoUringRegistered
         if (ring.HasPersonalities)
         {
             return IoUringFile.Objection.Registered("credentials are registered with it (IORING_REGISTER_PERSONALITY)");
+        }
+
+        if (Math.Max(ring.Files, ring.Buffers) > MostPlaces)
+        {
+            return IoUringFile.Objection.Registered($"it has {ring.Files} places for files and {ring.Buffers} for buffers, which is too many");
         }
 
         foreach (IoUringFileSlot slot in ring.FileSlots)
@@ -147,8 +155,7 @@ internal static class IoUringRegistered
         }
     }
 
-    // IORING_MAX_FIXED_FILES is 2^20, but never more than a batch has room for.
-    private static int Places(uint count) => count <= 1 << 14 ? (int)count : throw Damaged($"{count} places");
+    private static int Places(uint count) => count <= MostPlaces ? (int)count : throw Damaged($"{count} places");
 
     private static ref T At<T>(T[] places, uint index)
     {
@@ -161,5 +168,5 @@ internal static class IoUringRegistered
     }
 
     private static ImageFormatException Damaged(string what)
-        => new("files.img", -1, "io-uring", $"an io_uring has {what} for what is registered with it; the image is damaged: dump again");
+        => IoUringFile.Damaged($"it has {what} for what is registered with it");
 }

@@ -3,7 +3,10 @@ using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Events;
 
-/// <summary>Threads that alone may submit to a ring (IORING_SETUP_SINGLE_ISSUER): a ring is theirs once they have enabled it.</summary>
+/// <summary>
+/// Threads that alone may submit to a ring (IORING_SETUP_SINGLE_ISSUER), which is theirs once they have enabled it; and what they have
+/// registered for themselves.
+/// </summary>
 internal sealed class IoUringSubmitters : TaskKind
 {
     // ---- restore
