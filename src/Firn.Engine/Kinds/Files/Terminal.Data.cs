@@ -95,7 +95,7 @@ internal sealed partial class Terminal
         }
     }
 
-    /// <summary>A process outside of the tree that has the slave, where no task has it; null if it is closed, or was never opened.</summary>
+    /// <summary>A process outside of the tree that has the slave, where no task has it; null if it is closed or was never opened.</summary>
     private static int? HolderOutside(DumpContext context, OpenFile master)
     {
         if (FindSlave(context, IndexOf(master)) is not null || (PollOf(master.Taken.Number) & PollEvents.POLLHUP) != 0)
