@@ -1,5 +1,5 @@
 // Events that wait in an inotify: they are there as long as the program lives; after a restore they are lost, and the program is told so
-// as by a full queue..
+// as by a full queue.
 #include "target.h"
 #include <sys/inotify.h>
 
