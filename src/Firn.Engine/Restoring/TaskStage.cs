@@ -28,6 +28,10 @@ internal static class TaskStage
         RestoreTasks(context, living.Where(task => task.OwnsDescriptors), isLate);
         RestoreTasks(context, followers, isLate);
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
+        RunAll(
+            "user namespaces",
+            threaded.Where(task => task is { User: not null, IsBornInUser: false }).Select(task => task.Leader),
+            thread => NestedUserStage.QueueJoin(thread.Task, thread.Remote.Batch));
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
         if (isLate)
@@ -45,6 +49,7 @@ internal static class TaskStage
             "pid namespaces of children",
             living.Where(task => task.Ids.HasPidForChildrenNsId).Select(task => task.Leader),
             thread => NestedPidStage.QueueForChildren(context, thread.Task, thread.Remote.Batch));
+        tree.SetCursors();
         LateFiles.Run(context, tree.First);
     }
 

@@ -22,6 +22,16 @@ internal sealed class RestoredTask
     /// <summary>The pid namespace that it is in, if that is one below the one that the tree's root is in.</summary>
     public NestedPids? Pids { get; set; }
 
+    /// <summary>The user namespace that it is in, if that is one below the one that the tree's root is in.</summary>
+    public RestoredNamespace? User { get; set; }
+
+    /// <summary>Whether it is in that from its birth: it is the init of a pid namespace that this owns, or comes from one.</summary>
+    public bool IsBornInUser => User is not null
+        && ((Pids is { } its && its.Init == this && its.Owner == User) || Creator?.IsBornInUser == true);
+
+    /// <summary>Whether it goes there at the very end. Who shall have threads goes before it has them (setns(2)).</summary>
+    public bool GoesToUserLast => User is not null && !IsBornInUser && Threads.Count == 1;
+
     /// <summary>How many pid namespaces it is below that of the tree's root.</summary>
     public int PidDepth => Leader.Nested.Count;
 

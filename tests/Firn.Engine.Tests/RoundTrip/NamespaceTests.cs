@@ -124,6 +124,46 @@ public sealed class NamespaceTests
         CheckItself(space, space.Pids.Single(pid => Name(space, pid) == "ns_ids" && InnerPid(space, pid) == 1), work);
     }
 
+    // Programs that make a user namespace and all others in it, below a shell that is in none of them.
+    [Theory]
+    [InlineData("/usr/bin/unshare", "-Ur")]
+    [InlineData("/usr/bin/unshare", "-Urpf --mount-proc")]
+    [InlineData("/usr/bin/unshare", "-Urmiun --propagation private")]
+    [InlineData("/usr/bin/bwrap", "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --new-session")]
+    public void A_sandbox_below_a_shell_is_whole_after_dump_kill_and_restore(string program, string options)
+    {
+        string sandbox = Programs.Command(program);
+        using var space = new PidNamespace();
+        int root = space.Start(["/bin/sh", "-c", $"{sandbox} {options} /bin/sh -c 'sleep 1000 & sleep 1001; true'; true"]);
+        PidNamespace.Until(() => space.Pids.Count(pid => Name(space, pid) == "sleep") == 2, "the sandbox has begun");
+        string images = space.MakeDirectory("images");
+        string[] before = [.. space.Pids.Select(pid => Describe(space, pid))];
+        space.FirnMust("dump", "-t", $"{root}", "-D", images, "-v4", "-o", "dump.log");
+        space.UntilEmpty();
+        space.FirnMust("restore", "-D", images, "-d", "-v4", "-o", "restore.log");
+        Assert.Equal(before, space.Pids.Select(pid => Describe(space, pid)));
+    }
+
+    // Ids at all levels, credentials, maps, what is mounted where, and the processes that /proc shows.
+    private static string Describe(PidNamespace space, int pid)
+    {
+        string[] status = File.ReadAllLines(space.Proc(pid, "status"));
+        IEnumerable<string> mounts = File.ReadAllLines(space.Proc(pid, "mountinfo")).Select(line => line.Split(' '))
+            .Select(words => string.Join(' ', words[3..6].Concat(words.SkipWhile(word => word != "-")))).Order(StringComparer.Ordinal);
+        IEnumerable<string> shown = Directory.EnumerateDirectories(space.Proc(pid, "root/proc")).Select(path => Path.GetFileName(path)!)
+            .Where(name => char.IsAsciiDigit(name[0])).Order(StringComparer.Ordinal);
+        return string.Join(
+            '\n',
+            [
+                .. status.Where(line => line.StartsWith("NS", StringComparison.Ordinal)
+                    || line.StartsWith("Uid", StringComparison.Ordinal) || line.StartsWith("Gid", StringComparison.Ordinal)
+                    || line.StartsWith("Cap", StringComparison.Ordinal) || line.StartsWith("Groups", StringComparison.Ordinal)),
+                File.ReadAllText(space.Proc(pid, "uid_map")), File.ReadAllText(space.Proc(pid, "setgroups")),
+                .. mounts,
+                Levels(space, pid).Length > 1 ? string.Join(' ', shown) : string.Empty,
+            ]);
+    }
+
     // Ids in the namespaces below that of the tests; all where the tree is in that itself.
     private static string[] AllLevels(PidNamespace space)
         => [.. space.Pids.Select(pid => Levels(space, pid)).Where(levels => levels.Length > 1)
