@@ -100,7 +100,7 @@ internal static class DescriptorTables
         }
 
         // By that it goes into its user namespace later, and closes it.
-        IEnumerable<int> kept = task is { User: { } user, IsBornInUser: false } ? [user.Entrance!.Number] : [];
+        IEnumerable<int> kept = task.GoesToUser ? [task.User!.Entrance!.Number] : [];
         foreach ((uint first, uint last) in DescriptorNumbers.Gaps(task.Descriptors.Select(descriptor => (int)descriptor.Fd).Concat(kept)))
         {
             batch.MakeRoom(1, 0, purpose);

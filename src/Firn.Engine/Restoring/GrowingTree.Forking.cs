@@ -61,6 +61,7 @@ internal sealed partial class GrowingTree
             };
         }
 
+        MoveCursorsAbove(creator);
         StandIn helper = MakeHelper(creator.Leader.Remote, Signal.SIGCHLD);
         RemoteBatch batch = helper.Self.Batch;
         if (place != creator.Pids)
@@ -68,10 +69,10 @@ internal sealed partial class GrowingTree
             NestedPidStage.QueueEnter(creator, place!, batch);
         }
 
-        NestedStage.QueueJoining(context, child, batch, owner => owner != child.User);
+        NestedStage.QueueJoining(context, child, batch, owner => owner != child.BirthUser);
         NestedUserStage.QueueBecome(child, batch);
         batch.Run("a nested user namespace");
-        Fork(helper.Self, creator, [child], CloneFlags.CLONE_PARENT, creator.Pids, child.User);
+        Fork(helper.Self, creator, [child], CloneFlags.CLONE_PARENT, creator.Pids, child.BirthUser);
         helper.End();
     }
 
@@ -111,7 +112,7 @@ internal sealed partial class GrowingTree
         }
 
         bool isByHelper = maker is not null;
-        maker ??= creator is { IsBornInUser: true } ? creator.User : null;
+        maker ??= creator?.BirthUser;
         bool isAway = place != creator?.Pids;
         if (isAway)
         {
@@ -152,7 +153,7 @@ internal sealed partial class GrowingTree
             "namespaces",
             children.Where(child => NestedStage.HasOthers(context, child)).Select(child => child.Leader),
             thread => NestedStage.QueueJoining(
-                context, thread.Task, thread.Remote.Batch, owner => !isByHelper || owner == thread.Task.User));
+                context, thread.Task, thread.Remote.Batch, owner => !isByHelper || owner == thread.Task.BirthUser));
     }
 
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];
@@ -229,7 +230,7 @@ internal sealed partial class GrowingTree
             nested,
             exitSignal,
             CloneFlags.CLONE_PTRACE | shared,
-            NestedUserStage.Choosable(creator.IsBornInUser ? creator.User : null, creator.Pids, creator.PidDepth),
+            NestedUserStage.Choosable(creator.BirthUser, creator.Pids, creator.PidDepth),
             creator.Pids)]);
         Tracee tracee = Adopt(id);
         tracees.Add(tracee);

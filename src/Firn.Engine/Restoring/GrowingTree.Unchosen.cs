@@ -77,7 +77,7 @@ internal sealed partial class GrowingTree
                 return;
             }
 
-            if (isThread)
+            if (isThread && (child.Nested.Count == 0 || actual[^1] == levels[^1]))
             {
                 // What is outside knows no thread by its id.
                 context.Log.LogWarning("thread {Tid}: outside of its user namespace it has the id {Actual} now", child.Id, tracee.Tid);
@@ -86,6 +86,11 @@ internal sealed partial class GrowingTree
             }
 
             tracees.Add(tracee);
+            if (isThread)
+            {
+                throw Refused(child.Id, Errno.EEXIST);
+            }
+
             End(tracee);
 
             // What is a sibling of its maker is in the same pid namespace as that, and has the same id for the parent.
@@ -94,6 +99,19 @@ internal sealed partial class GrowingTree
             {
                 throw Refused(child.Id, Errno.EEXIST);
             }
+        }
+    }
+
+    // So that a process for a moment takes no id that a task is still to have.
+    private void MoveCursorsAbove(RestoredTask creator)
+    {
+        MoveCursor(
+            null,
+            0,
+            (int)context.Tasks.Max(task => Math.Max(Math.Max(task.Entry.Sid, task.Entry.Pgid), task.Entry.Threads.Max())));
+        for (NestedPids? at = creator.Pids; at is not null; at = at.Parent)
+        {
+            PidNamespace.SetLastPid(context, at);
         }
     }
 

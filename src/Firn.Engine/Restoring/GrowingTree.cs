@@ -112,7 +112,7 @@ internal sealed partial class GrowingTree(RestorePlan plan) : IDisposable
     {
         const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
             | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
-        int choosable = NestedUserStage.Choosable(task.User, task.Pids, task.PidDepth);
+        int choosable = NestedUserStage.Choosable(task.User ?? task.BirthUser, task.Pids, task.PidDepth);
         Clone(
             task.Leader.Remote,
             [

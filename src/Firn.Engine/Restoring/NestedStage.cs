@@ -44,6 +44,17 @@ internal static class NestedStage
             }
         }
 
+        // User namespaces that no task is in any more, and in which others were made.
+        for (int i = 0; i < nested.Count; i++)
+        {
+            if (nested[i].Kind.Flag == CloneFlags.CLONE_NEWUSER
+                && images.One<UsernsEntry>(ImageKind.Userns, nested[i].Id).ParentId is not 0 and uint parent
+                && !nested.Exists(known => known.Id == parent))
+            {
+                nested.Add(new RestoredNamespace { Kind = nested[i].Kind, Id = parent });
+            }
+        }
+
         return nested;
     }
 
@@ -79,7 +90,7 @@ internal static class NestedStage
 
         if (kind.Flag == CloneFlags.CLONE_NEWUSER)
         {
-            wanted.ForEach(own => NestedUserStage.Make(context, own, tree));
+            wanted.OrderBy(own => NestedUserStage.DepthOf(context, own)).ToList().ForEach(own => NestedUserStage.Make(context, own, tree));
             wanted.ForEach(own => own.Entrance = Keep(context, own.Entrance!));
             return;
         }

@@ -32,9 +32,12 @@ internal static class NestedUserStage
             context.Tasks.FindAll(task => !task.IsZombie && task.Ids.UserNsId == own.Id).ForEach(task => task.User = own);
         }
 
-        foreach (RestoredTask task in context.Tasks.Where(task => task.Creator is { IsBornInUser: true } creator && !task.IsZombie))
+        // Who makes a task stands before it.
+        foreach (RestoredTask task in context.Tasks)
         {
-            if (task.User != task.Creator!.User)
+            RestoredNamespace? owner = task.Pids is { } its && its.Init == task ? its.Owner : null;
+            task.BirthUser = owner ?? task.Creator?.BirthUser;
+            if (!task.IsZombie && task.BirthUser is { } birth && !IsIn(context, task.User, birth))
             {
                 throw new ImageFormatException(
                     ImageKind.Ids.FileName((ulong)task.Pid),
@@ -45,25 +48,78 @@ internal static class NestedUserStage
         }
     }
 
+    /// <summary>How many user namespaces lie between one and that of the tree's root.</summary>
+    public static int DepthOf(RestoreContext context, RestoredNamespace own)
+    {
+        int depth = 0;
+        for (RestoredNamespace? at = ParentOf(context, own); at is not null && depth <= context.Nested.Count; at = ParentOf(context, at))
+        {
+            depth++;
+        }
+
+        return depth;
+    }
+
+    private static RestoredNamespace? ParentOf(RestoreContext context, RestoredNamespace own)
+        => context.Images.One<UsernsEntry>(ImageKind.Userns, own.Id).ParentId is not 0 and uint parent
+            ? context.Nested.Find(other => other.Kind is UserNamespace && other.Id == parent)
+            : null;
+
+    private static bool IsIn(RestoreContext context, RestoredNamespace? user, RestoredNamespace own)
+    {
+        int steps = 0;
+        for (RestoredNamespace? at = user; at is not null && steps++ <= context.Nested.Count; at = ParentOf(context, at))
+        {
+            if (at == own)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>How many processes are needed for a moment.</summary>
     public static int CountHelpers(RestoreContext context)
-        => context.Nested.Count(own => own.Kind is UserNamespace || own.Owner is not null)
+        => context.Nested.Sum(own => own.Kind is UserNamespace ? 2 : own.Owner is not null ? 1 : 0)
         + context.NestedPids.Count(pids => pids.Owner is not null);
 
     /// <summary>Makes one, by a process that is who had made it.</summary>
     public static void Make(RestoreContext context, RestoredNamespace own, GrowingTree tree)
     {
         var entry = context.Images.One<UsernsEntry>(ImageKind.Userns, own.Id);
+        RestoredNamespace? parent = ParentOf(context, own);
         StandIn maker = tree.MakeHelper(tree.First, Signal.None);
         RemoteBatch batch = maker.Self.Batch;
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, NoSetuidFixup, 0, 0, 0);
         batch.Call(Sysno.setresuid, Keep, entry.OwnerUid, Keep);
+        if (parent is not null)
+        {
+            WithDescriptors(
+                maker.Self, [parent.Entrance!], (batch, fds) => batch.Call(Sysno.setns, fds[0], (int)CloneFlags.CLONE_NEWUSER));
+        }
+
         batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWUSER);
 
         // Else its files in /proc would be the host's root's.
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_DUMPABLE, 1, 0, 0, 0);
         batch.Run("a nested user namespace");
-        UserNamespace.WriteMaps(entry, maker.Self.Tracee.Tid, tree.First);
+        if (parent is null)
+        {
+            UserNamespace.WriteMaps(entry, maker.Self.Tracee.Tid, tree.First);
+        }
+        else
+        {
+            // Who is in the one above writes the numbers that those have there.
+            (IdMap users, IdMap groups) = UserNamespace.Maps(context.Images.One<UsernsEntry>(ImageKind.Userns, parent.Id));
+            UsernsEntry inner = entry.Clone();
+            inner.UidMap.ToList().ForEach(extent => extent.LowerFirst = users.ToInner(extent.LowerFirst));
+            inner.GidMap.ToList().ForEach(extent => extent.LowerFirst = groups.ToInner(extent.LowerFirst));
+            StandIn writer = StartIn(parent, tree, []);
+            UserNamespace.WriteMaps(inner, maker.Self.Tracee.Tid, writer.Self);
+            writer.End();
+        }
+
         own.Entrance = NamespaceVisit.Open(maker.Self.Tracee.Tid, own.Kind.Name);
         maker.End();
     }
@@ -104,24 +160,32 @@ internal static class NestedUserStage
     }
 
     /// <summary>Whether a task must be born in its user namespace while who makes it is outside.</summary>
-    public static bool NeedsHelper(RestoredTask task) => task.IsBornInUser && task.Creator?.IsBornInUser != true;
+    public static bool NeedsHelper(RestoredTask task) => task.BirthUser is not null && task.BirthUser != task.Creator?.BirthUser;
 
     /// <summary>Queues that a process which is to make a task goes where the task will be: it becomes who that will be, too.</summary>
     public static void QueueBecome(RestoredTask task, RemoteBatch batch)
     {
-        Credentials.QueueIds(task.Core.ThreadCore.Creds, batch);
-        batch.Call(Sysno.setns, task.User!.Entrance!.Number, (int)CloneFlags.CLONE_NEWUSER);
+        if (task.Creator?.BirthUser is null)
+        {
+            Credentials.QueueIds(task.Core.ThreadCore.Creds, batch);
+        }
+
+        batch.Call(Sysno.setns, task.BirthUser!.Entrance!.Number, (int)CloneFlags.CLONE_NEWUSER);
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
 
     /// <summary>Queues that a task goes into its user namespace before it has threads.</summary>
     public static void QueueJoin(RestoredTask task, RemoteBatch batch)
     {
-        Credentials.QueueIds(task.Core.ThreadCore.Creds, batch);
+        if (task.BirthUser is null)
+        {
+            Credentials.QueueIds(task.Core.ThreadCore.Creds, batch);
+        }
+
         Credentials.QueueJoin(task, batch);
     }
 
-    /// <summary>How many of a task's ids, from the innermost on, its maker may choose: those in pid namespaces that it has rights in.</summary>
+    /// <summary>How many of a task's ids, from the innermost on, its maker may choose: those in namespaces that it has rights in.</summary>
     public static int Choosable(RestoredNamespace? maker, NestedPids? there, int depth)
     {
         if (maker is null)

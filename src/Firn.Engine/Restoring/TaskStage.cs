@@ -30,7 +30,7 @@ internal static class TaskStage
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
         RunAll(
             "user namespaces",
-            threaded.Where(task => task is { User: not null, IsBornInUser: false }).Select(task => task.Leader),
+            threaded.Where(task => task.GoesToUser).Select(task => task.Leader),
             thread => NestedUserStage.QueueJoin(thread.Task, thread.Remote.Batch));
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));

@@ -31,17 +31,29 @@ internal static class NamespaceOwners
         return user;
     }
 
+    /// <summary>Opens a namespace's owner; null if that is above what Firn may see.</summary>
+    public static Fd? OpenOwner(DumpedNamespace own) => Ask(own, NS_GET_USERNS);
+
+    /// <summary>Opens the namespace that one was made in; null if that is above what Firn may see.</summary>
+    public static Fd? OpenParent(DumpedNamespace own) => Ask(own, NS_GET_PARENT);
+
     private static ulong InodeOf(DumpedNamespace own, uint request)
+    {
+        using Fd? other = Ask(own, request);
+        return other is null ? 0 : InodeOf(other);
+    }
+
+    /// <summary>The inode number of a namespace.</summary>
+    public static ulong InodeOf(Fd own)
+    {
+        Sys.Fstat(own.Number, out FileStat stat).OrThrow("fstat(a namespace)");
+        return stat.st_ino;
+    }
+
+    private static Fd? Ask(DumpedNamespace own, uint request)
     {
         using Fd there = own.Open();
         SysResult result = Sys.Ioctl(there.Number, request);
-        if (result.IsError)
-        {
-            return 0;
-        }
-
-        using var other = new Fd(result.Int32);
-        Sys.Fstat(other.Number, out FileStat stat).OrThrow("fstat(a namespace)");
-        return stat.st_ino;
+        return result.IsError ? null : new Fd(result.Int32);
     }
 }

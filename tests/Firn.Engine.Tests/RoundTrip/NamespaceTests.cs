@@ -130,6 +130,8 @@ public sealed class NamespaceTests
     [InlineData("/usr/bin/unshare", "-Urpf --mount-proc")]
     [InlineData("/usr/bin/unshare", "-Urmiun --propagation private")]
     [InlineData("/usr/bin/bwrap", "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --new-session")]
+    [InlineData("/usr/bin/bwrap", "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --uid 1000 --gid 1000")]
+    [InlineData("/usr/bin/unshare", "-Ur /usr/bin/unshare -Urpf")]
     public void A_sandbox_below_a_shell_is_whole_after_dump_kill_and_restore(string program, string options)
     {
         string sandbox = Programs.Command(program);

@@ -76,8 +76,18 @@ internal sealed class UserNamespace : NamespaceKind
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
         var entry = new UsernsEntry();
-        entry.UidMap.AddRange(Read(own.Member.Pid, UserMap));
-        entry.GidMap.AddRange(Read(own.Member.Pid, GroupMap));
+        if (own.Handle is null)
+        {
+            entry.UidMap.AddRange(Read(own.Member.Pid, UserMap));
+            entry.GidMap.AddRange(Read(own.Member.Pid, GroupMap));
+        }
+        else
+        {
+            (List<UidGidExtent> users, List<UidGidExtent> groups) = NestedUsers.MapsWithoutTask(context, own);
+            entry.UidMap.AddRange(users);
+            entry.GidMap.AddRange(groups);
+        }
+
         if (own.IsNested)
         {
             NestedUsers.Dump(context, own, entry);
@@ -137,10 +147,14 @@ internal sealed class UserNamespace : NamespaceKind
     /// <summary>The maps of an image: ids within, and those that the namespace of the tree's root has.</summary>
     public static (IdMap Users, IdMap Groups) Maps(UsernsEntry entry) => (IdMap.Parse(Text(entry.UidMap)), IdMap.Parse(Text(entry.GidMap)));
 
-    private static List<UidGidExtent> Read(int pid, string name)
+    /// <summary>The map of a task's namespace, as Firn sees it.</summary>
+    public static List<UidGidExtent> Read(int pid, string name) => Parse(Sys.ReadText($"/proc/{pid}/{name}"));
+
+    /// <summary>Parses the text of a map.</summary>
+    public static List<UidGidExtent> Parse(string text)
     {
         List<UidGidExtent> extents = [];
-        foreach (string line in Sys.ReadText($"/proc/{pid}/{name}").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             uint[] numbers = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
                 .Select(word => uint.Parse(word, CultureInfo.InvariantCulture))];

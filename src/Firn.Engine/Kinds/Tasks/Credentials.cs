@@ -80,8 +80,17 @@ internal sealed class Credentials : TaskKind
         if (thread.Task.GoesToUserLast)
         {
             // As the root's user namespace has them: some may have no place in the other's maps.
-            QueueIds(saved, batch);
+            if (thread.Task.BirthUser is null)
+            {
+                QueueIds(saved, batch);
+            }
+
             QueueJoin(thread.Task, batch);
+            if (thread.Task.BirthUser is not null)
+            {
+                QueueOtherIds(context, thread.Task.User!, saved, present, batch);
+            }
+
             Add(present.CapPrm, present.CapBnd, AllCapabilities());
             RestoreCapabilities(context, thread, saved, present, batch);
         }

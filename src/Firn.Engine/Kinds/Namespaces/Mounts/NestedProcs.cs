@@ -146,7 +146,7 @@ internal static class NestedProcs
     public static void MakeAhead(RestoreContext context, RestoredTask init)
     {
         RestoredNamespace? own = NestedNamespaces.Find(context, CloneFlags.CLONE_NEWNS, init.Ids.MntNsId);
-        if (own?.Owner is null || init.User != own.Owner)
+        if (own?.Owner is null || init.BirthUser != own.Owner)
         {
             return;
         }
@@ -154,9 +154,10 @@ internal static class NestedProcs
         RemoteBatch batch = init.Leader.Remote.Batch;
         foreach (IGrouping<uint, MountNode> proc in Of(context, own).Where(proc => proc.First().Entry.PidNsId == init.Pids!.Id))
         {
-            // In a mount namespace that it has rights in.
+            // In a mount namespace that it has rights in: for the moment.
             batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWNS);
             Slot made = Make(batch, proc.First());
+            batch.Call(Sysno.setns, own.Entrance!.Number, (int)CloneFlags.CLONE_NEWNS);
             batch.Run(Purpose);
             context.Files.State.Get<Ahead>().Add((own.Id, proc.Key), (init, made.Int32));
         }
