@@ -215,9 +215,10 @@ public sealed class MountPlanTests
     [Fact]
     public void An_overlay_of_directories_on_the_overlay_of_the_root_is_made_anew()
     {
-        IReadOnlyList<MountNode> main = MountNode.Build(Entries("1 0 0:30 / / rw - overlay overlay rw,lowerdir=/l"));
-        IReadOnlyList<MountNode> nested = MountNode.Build(Entries(
-            "11 0 0:30 / / rw - overlay overlay rw,lowerdir=/l", "12 11 0:31 / /mnt rw - overlay overlay rw,lowerdir=/lower:/lowest"));
+        List<MntEntry> inner = Entries("11 0 0:30 / / rw - overlay overlay rw", "12 11 0:31 / /mnt rw - overlay overlay rw");
+        inner[1].Options = "lowerdir=/lower:/lowest";
+        IReadOnlyList<MountNode> main = MountNode.Build(Entries("1 0 0:30 / / rw - overlay overlay rw"));
+        IReadOnlyList<MountNode> nested = MountNode.Build(inner);
         Assert.True(new MountForest([main, nested], true).IsMadeAnew(nested[1]));
     }
 
