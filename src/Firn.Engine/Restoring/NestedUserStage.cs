@@ -92,6 +92,13 @@ internal static class NestedUserStage
         StandIn maker = tree.MakeHelper(tree.First, Signal.None);
         RemoteBatch batch = maker.Self.Batch;
         batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, NoSetuidFixup, 0, 0, 0);
+        if (parent is not null
+            && context.Images.One<UsernsEntry>(ImageKind.Userns, parent.Id).GidMap.FirstOrDefault() is { } mapped)
+        {
+            // Who makes one must have a group there (kernel/user_namespace.c, create_user_ns()); which, no one is told.
+            batch.Call(Sysno.setresgid, Keep, mapped.LowerFirst, Keep);
+        }
+
         batch.Call(Sysno.setresuid, Keep, entry.OwnerUid, Keep);
         if (parent is not null)
         {
