@@ -103,15 +103,16 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.Equal(before, Files(images, Path.GetDirectoryName(counters)!));
     }
 
-    // Its processes are in three pid namespaces, of which two go with their inits.
+    // Their processes are in several pid namespaces, which go with their inits.
     [Theory]
-    [InlineData(105)]
-    public void Killed_at_random_moments_of_a_restore_of_nested_pid_namespaces_nothing_is_left(int seed)
+    [InlineData("task_nested_pids", 105)]
+    [InlineData("task_nested_users", 106)]
+    public void Killed_at_random_moments_of_a_restore_of_nested_namespaces_nothing_is_left(string target, int seed)
     {
         using var space = new PidNamespace();
         string work = space.MakeDirectory("work");
-        int root = space.Start([Programs.Target("task_nested_pids"), work]);
-        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "task_nested_pids is ready");
+        int root = space.Start([Programs.Target(target), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), $"{target} is ready");
         int processes = space.Pids.Count;
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{root}", "-D", images);
