@@ -106,7 +106,7 @@ internal sealed class AcceptQueues
             InetAddress own = InetAddress.OfSocket(socket, family);
             InetAddress peer = InetAddress.OfPeer(socket, family);
             var ends = ConnectionEnds.OfPackets(own.Bytes, own.Port, peer.Bytes, peer.Port);
-            TcpReading reading = TcpReading.Of(socket);
+            TcpReading reading = TcpReading.Of(TcpBefore.Of(socket));
             if (!held[listener].Contains(TcpConnections.Key(ends)) && reading.State != TcpState.TCP_CLOSE && IsShared(context, listener))
             {
                 context.Log.LogWarning("a connection from {Peer} came while the tree was being dumped, and is reset", peer);

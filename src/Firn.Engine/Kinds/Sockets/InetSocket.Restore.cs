@@ -135,7 +135,7 @@ internal sealed partial class InetSocket
     // Who listens, and datagram sockets with a peer.
     private static void Join(Fd socket, InetSkEntry message, uint scope)
     {
-        bool isTcp = message.Proto == SocketLevel.IPPROTO_TCP;
+        bool isTcp = IsTcp((int)message.Proto);
         if (isTcp && (TcpState)message.State == TcpState.TCP_LISTEN)
         {
             SysResult listened = Sys.Listen(socket.Number, (int)message.Backlog);
