@@ -33,6 +33,8 @@ internal sealed class AcceptQueues
         : context.Options.NetworkLock == NetworkLock.Skip ? "they can't be saved with --network-lock skip"
         : InetOptions.Get(listener.Taken, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTOIFINDEX) != 0
             ? "they can't be put back where the listener is bound to a network device"
+        : context.Files.State.Get<TcpKeys>().Of(context, listener).Count > 0
+            ? "they can't be put back where segments are signed (TCP_MD5SIG)"
         : null;
 
     /// <summary>Takes note of a listener whose connections are to be saved, if there are any by then.</summary>

@@ -77,6 +77,7 @@ internal sealed partial class InetSocket
                 InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, 1);
             }
 
+            TcpKeys.Write(socket, message);
             Join(socket, message, scope);
             if (hasQueue)
             {

@@ -157,6 +157,11 @@ internal sealed partial class InetSocket : FileKind
         }
 
         context.Files.State.Get<MoreOptions>().Read(socket, entry.Isk, isConnection);
+        if (protocol == SocketLevel.IPPROTO_TCP)
+        {
+            context.Files.State.Get<TcpKeys>().Read(context, file, entry.Isk);
+        }
+
         if (!isTcp)
         {
             context.Files.State.Get<GroupMemberships>().Read(socket, entry.Isk);

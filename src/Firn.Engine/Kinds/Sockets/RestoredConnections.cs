@@ -120,10 +120,15 @@ internal sealed class RestoredConnections : IDisposable
         if (connection.IsOver)
         {
             connection.End(RawOf(context, connection));
+            TcpKeys.Write(socket, message);
         }
         else if (connection.NeedsForging)
         {
             _ = RawOf(context, connection);
+        }
+        else
+        {
+            TcpKeys.Write(socket, message);
         }
     }
 
@@ -375,6 +380,7 @@ internal sealed class RestoredConnection(
             if (NeedsForging)
             {
                 Forged(TcpFlags.Fin | TcpFlags.Ack, Received, Written - stream.OutqLen).Send(raw!);
+                TcpKeys.Write(Socket, message);
             }
 
             if (isLast)
