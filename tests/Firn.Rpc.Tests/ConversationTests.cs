@@ -254,6 +254,16 @@ public sealed class ConversationTests
         Assert.Contains("`nonsense` is not of the form", peer.Answer.CrErrmsg, StringComparison.Ordinal);
     }
 
+    // `external`, `unix_sk_ino` and `inherit_fd`; `ext_mnt` is in FailureWalk.
+    [Fact]
+    public void All_that_is_outside_of_the_tree_can_be_named_and_handed_in()
+    {
+        using var space = new PidNamespace();
+        string images = space.MakeDirectory("images");
+        Outcome outcome = space.Run(Programs.Command("/usr/bin/python3"), Programs.Data("rpc_outside.py"), Programs.Firn, images);
+        Assert.True(outcome.Status == 0, outcome.Error);
+    }
+
     [Fact]
     public void A_long_list_of_what_stands_in_the_way_fits_into_an_answer()
     {

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Files, FIFOs and devices that come from outside: --external file[] and dev[], --inherit-fd by path and by file[], all of which get another file in their place."""
+"""Files, FIFOs and devices from outside: --external file[] and dev[], --inherit-fd by path, by file[] and by key: all get another file."""
 import os, stat, subprocess, sys, time
 
 firn, images = sys.argv[1:]
@@ -17,7 +17,7 @@ while True:
     signal.sigwait([signal.SIGUSR1])
     with open("answer.new", "w") as answer:
         answer.write(os.pread(one.fileno(), 64, 0).decode() + os.pread(two.fileno(), 64, 0).decode() + os.read(fifo, 64).decode())
-        answer.write(" device" if device >= 0 and os.fstat(device).st_rdev else "")
+        answer.write(f" device {os.readlink(f'/proc/self/fd/{device}')}" if device >= 0 and os.fstat(device).st_rdev else "")
     os.rename("answer.new", "answer")
 '''
 
@@ -91,8 +91,22 @@ other = os.open(os.path.join(place, "other"), os.O_RDWR)
 os.write(other, b"five ")
 inherit = ["--inherit-fd", f"fd[{three}]:{key}", "--inherit-fd", f"fd[{four}]:{os.path.join(place, 'two')[1:]}"]
 inherit += ["--inherit-fd", f"fd[{other}]:{os.path.join(place, 'fifo')[1:]}"]
-run("restore", "-D", images, "-d", *inherit, pass_fds=(three, four, other))
-said = answer(job.pid)
-if said != "three four five " + (" device" if device else ""):
-    sys.exit(f"after the restore it said {said!r}")
-os.kill(job.pid, 9)
+# Where a device is at the restore, by its key: nowhere else than before, at another place, or handed in.
+node = os.path.join(place, "node")
+if device:
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(*map(int, device[1].split("/"))))
+for where in ("as before", "at a path", "handed in") if device else ("nowhere",):
+    more, handed = [], [three, four, other]
+    if where == "at a path":
+        more = ["--external", f"dev[some]:{node}"]
+    elif where == "handed in":
+        handed.append(os.open(node, os.O_RDONLY | os.O_NONBLOCK))
+        more = ["--inherit-fd", f"fd[{handed[-1]}]:some"]
+    run("restore", "-D", images, "-d", *inherit, *more, pass_fds=handed)
+    said = answer(job.pid)
+    if said != "three four five " + (f" device {device[0] if where == 'as before' else node}" if device else ""):
+        sys.exit(f"after the restore ({where}) it said {said!r}")
+    os.kill(job.pid, 9)
+    while os.path.exists(f"/proc/{job.pid}"):
+        time.sleep(0.01)
+    os.write(other, b"five ")

@@ -145,7 +145,7 @@ internal static class Dump
             => tasks.OrderBy(task => task == task.MemoryOwner ? 0 : 1).SelectMany(task => task.Threads);
 
         static EntryThread ToEntry(DumpedThread thread)
-            => new(thread.Tracee!, thread.Task.InnerPid, thread.InnerTid, thread == thread.Task.Leader);
+            => new(thread.Tracee!, thread.Task.OwnPid, thread.OwnTid, thread == thread.Task.Leader);
     }
 
     // All kinds of a thread queue into one batch; the batches of all threads run side by side.

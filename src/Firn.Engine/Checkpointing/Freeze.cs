@@ -323,6 +323,10 @@ internal static class Freeze
             }
 
             tracee.Capture();
+            if (IsWorker(tracee))
+            {
+                tree.SetAside(thread);
+            }
         }
         catch (TraceeLostException)
         {
@@ -330,6 +334,14 @@ internal static class Freeze
         }
 
         return true;
+    }
+
+    // Such a thread has no place in user mode to be at (kernel/fork.c, create_io_thread(); arch/x86/kernel/process.c, copy_thread()).
+    private static bool IsWorker(Tracee tracee)
+    {
+        const uint PF_IO_WORKER = 0x10;
+        return tracee.Found!.Registers is { rip: 0, rsp: 0 }
+            && ProcStat.TryRead(tracee.Tid, out ProcStat? stat) is { IsError: false } && (stat!.Flags & PF_IO_WORKER) != 0;
     }
 
     private static void Look(FrozenTree tree)
@@ -366,12 +378,12 @@ internal static class Freeze
                 task.Mappings = Maps.Read(task.Pid);
             }
 
-            bool isInOwnNamespace = task.Status.NSpid.Length > 1;
+            task.PidLevel = Math.Max(0, tree.Tasks[0].Status.NStgid.Length - 1);
             foreach (DumpedThread thread in task.Threads)
             {
-                thread.InnerTid = !isInOwnNamespace ? thread.Tid
-                    : thread.Tid == task.ProcessId ? task.InnerPid
-                    : ProcStatus.Read(task.Pid, thread.Tid).NSpid[^1];
+                thread.Ids = task.Status.NSpid.Length <= 1 ? [thread.Tid]
+                    : thread.Tid == task.ProcessId ? task.Status.NStgid
+                    : ProcStatus.Read(task.Pid, thread.Tid).NSpid;
             }
         }
     }

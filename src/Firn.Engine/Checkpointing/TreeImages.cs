@@ -42,6 +42,25 @@ internal static class TreeImages
         context.Images.Add(ImageKind.Inventory, 0, inventory);
     }
 
+    private static void AddNestedIds(DumpedTask task, PstreeEntry tree)
+    {
+        if (task.PidDepth == 0)
+        {
+            return;
+        }
+
+        if (task.DeadLeader is not null)
+        {
+            tree.NestedThreads.Add(ToMessage(task.Status.NStgid));
+        }
+
+        tree.NestedThreads.AddRange(task.Threads.Select(thread => ToMessage(thread.Ids)));
+        tree.NestedGroup = ToMessage(task.Status.NSpgid);
+        tree.NestedSession = ToMessage(task.Status.NSsid);
+
+        NestedIds ToMessage(int[] ids) => new() { Ids = { ids.Skip(task.PidLevel + 1).Select(id => (uint)id) } };
+    }
+
     private static void AddTask(DumpContext context, DumpedTask task)
     {
         var tree = new PstreeEntry
@@ -58,6 +77,7 @@ internal static class TreeImages
         }
 
         tree.Threads.AddRange(task.Threads.Select(thread => (uint)thread.InnerTid));
+        AddNestedIds(task, tree);
         context.Images.Add(ImageKind.Pstree, 0, tree);
         ulong pid = (ulong)task.InnerPid;
         if (task.IsZombie)

@@ -11,6 +11,7 @@ namespace Firn.Engine.Freezing;
 internal sealed class FrozenTree(ILogger log) : IDisposable
 {
     private readonly Dictionary<int, DumpedThread> threads = [];
+    private readonly Dictionary<int, Tracee> workers = [];
     private bool isOver;
 
     /// <summary>All processes, parents before children.</summary>
@@ -32,7 +33,7 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
     public int ThreadCount => threads.Count;
 
     /// <summary>Whether a thread is seized already.</summary>
-    public bool Contains(int tid) => threads.ContainsKey(tid);
+    public bool Contains(int tid) => threads.ContainsKey(tid) || workers.ContainsKey(tid);
 
     /// <summary>Takes a seized thread in.</summary>
     public void Add(DumpedThread thread)
@@ -46,6 +47,16 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
     {
         threads.Remove(thread.Tid);
         thread.Task.Threads.Remove(thread);
+    }
+
+    /// <summary>
+    /// A thread is one of the kernel's own in the process, as io_uring has for what may block: it stands still like all others, but never
+    /// gets to user mode, and is no part of what is saved.
+    /// </summary>
+    public void SetAside(DumpedThread thread)
+    {
+        Remove(thread);
+        workers.Add(thread.Tid, thread.Tracee!);
     }
 
     /// <summary>Lets the tree run on as it was found.</summary>
@@ -66,6 +77,11 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
 
         // The last moment: from now on no call of Firn's has to run in a task, and none of its own may.
         Freezer?.PutBack();
+        foreach (Tracee worker in workers.Values)
+        {
+            worker.Detach();
+        }
+
         foreach (DumpedTask task in Tasks)
         {
             if (stopped && !task.IsZombie)
@@ -97,6 +113,11 @@ internal sealed class FrozenTree(ILogger log) : IDisposable
         }
 
         // A tracer is told of each thread's end before its parent is: take it, and the leader's last, or it stays a zombie.
+        foreach (Tracee worker in workers.Values)
+        {
+            WaitForEnd(worker);
+        }
+
         foreach (DumpedTask task in Tasks)
         {
             for (int i = task.Threads.Count - 1; i >= 0; i--)

@@ -16,13 +16,14 @@ namespace Firn.Engine.Restoring;
 /// that they are shared again; any other is forked before, from next to nothing. In a pid namespace of its own the tree has two kinds of
 /// ids: those in images, by which tasks are made, and those by which Firn knows them.
 /// </remarks>
-internal sealed class GrowingTree(RestorePlan plan) : IDisposable
+internal sealed partial class GrowingTree(RestorePlan plan) : IDisposable
 {
     private readonly RestoreContext context = plan.Context;
     private readonly List<Tracee> tracees = [];
     private Scratch scratch = null!;
     private Fd? pidNamespace;
     private AddedInit? init;
+    private readonly BirthGroups groups = new(plan.Context);
     private HashSet<uint>? processes;
 
     /// <summary>The memory shared with all tasks.</summary>
@@ -73,7 +74,7 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         RestoredTask root = context.Tasks[0];
         if (init is not null)
         {
-            Fork(init.Remote, [root], 0);
+            Fork(init.Remote, null, [root], 0);
         }
 
         Grow([(root, false)]);
@@ -87,13 +88,21 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     {
         foreach (IGrouping<uint, RestoredTask> group in AbsentLeaders.Groups(Processes, context.Tasks))
         {
-            StandIn leader = MakeStandIn(group.First().Leader.Remote, (int)group.Key, 0, Signal.None);
+            // Who sees no such group in its pid namespace was born in it.
+            List<RestoredTask> members = [.. group.Where(task => task.OwnGroup != 0)];
+            if (members.Count == 0)
+            {
+                continue;
+            }
+
+            IReadOnlyList<uint> nested = members[0].Entry.NestedGroup?.Ids ?? [];
+            StandIn leader = MakeStandIn(members[0], members[0].Leader.Remote, (int)group.Key, nested, 0, Signal.None);
             leader.Self.Batch.Call(Sysno.setpgid, 0, 0);
             leader.Self.Batch.Run($"process group {group.Key}");
             TaskStage.RunAll(
                 "process group",
-                group.Select(task => task.Leader),
-                thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, group.Key));
+                members.Select(task => task.Leader),
+                thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, thread.Task.OwnGroup));
             leader.End();
         }
     }
@@ -103,13 +112,15 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
     {
         const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
             | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
-        Clone(task.Leader.Remote, [.. task.Threads.Skip(1).Select(thread => (thread.Tid, Signal.None))], Flags);
+        Clone(
+            task.Leader.Remote,
+            [.. task.Threads.Skip(1).Select(thread => new Birth(thread.Tid, thread.Nested, Signal.None, Flags))]);
         foreach (RestoredThread thread in task.Threads.Skip(1))
         {
             Tracee tracee = Adopt(thread.Tid);
             tracees.Add(tracee);
             thread.Remote = Remote.ForNewTask(
-                tracee, scratch, RestorePlan.ThreadBatchSize, task.Pid, thread.Tid, task.Leader.Remote.EndSignal);
+                tracee, scratch, RestorePlan.ThreadBatchSize, task.OwnPid, thread.OwnTid, task.Leader.Remote.EndSignal);
         }
 
         CgroupTree.Of(context).PlaceThreads(task);
@@ -193,11 +204,13 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
 
         TaskStage.RunAll("session", leaders.Select(task => task.Leader), thread => thread.Remote.Batch.Call(Sysno.setsid));
+        leaders.ForEach(groups.BeginsSession);
         HashSet<RestoredTask> made = [.. next.Select(row => row.Task)];
         foreach ((RestoredTask task, _) in generation)
         {
             List<RestoredTask> others =
-                [.. task.Created.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child))];
+                [.. task.Created.Where(child => !made.Contains(child) && !plan.Memory.SharesWithParent(child)
+                    && NestedPidStage.CanBeBorn(child))];
             Fork(task, others);
             next.AddRange(others.Select(child => (child, false)));
         }
@@ -206,11 +219,16 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         List<(RestoredTask Task, bool Inherited)> living =
             [.. generation.Where(row => !row.Task.IsZombie && row.Task.MemoryOwner == row.Task)];
         plan.Memory.RestoreInto(living, plan.ScratchAddress, (ulong)plan.ScratchSize);
-        foreach ((RestoredTask task, _) in generation)
+        foreach (bool isLast in (ReadOnlySpan<bool>)[false, true])
         {
-            List<RestoredTask> sharing = [.. task.Created.Where(child => !made.Contains(child))];
-            Fork(task, sharing);
-            next.AddRange(sharing.Select(child => (child, true)));
+            foreach ((RestoredTask task, _) in generation)
+            {
+                List<RestoredTask> sharing =
+                    [.. task.Created.Where(child => !made.Contains(child) && (isLast || NestedPidStage.CanBeBorn(child)))];
+                Fork(task, sharing);
+                made.UnionWith(sharing);
+                next.AddRange(sharing.Select(child => (child, true)));
+            }
         }
 
         if (next.Count > 0)
@@ -219,174 +237,5 @@ internal sealed class GrowingTree(RestorePlan plan) : IDisposable
         }
 
         plan.Memory.ApplyAfterForking([.. living.Select(row => row.Task)]);
-    }
-
-    private void Fork(RestoredTask creator, List<RestoredTask> children)
-    {
-        foreach (var siblings in children.GroupBy(
-            child => (Session: AbsentLeaders.SessionOf(Processes, child), child.Shared, IsSibling: child.Parent != creator)))
-        {
-            (uint session, CloneFlags shared, bool isSibling) = siblings.Key;
-            CloneFlags flags = shared | (isSibling ? CloneFlags.CLONE_PARENT : 0);
-            if (session == 0)
-            {
-                Fork(creator.Leader.Remote, [.. siblings], flags);
-                continue;
-            }
-
-            // Born as siblings of the one who stands in for the leader, they are children of the parent, and in the leader's session.
-            StandIn leader = MakeStandIn(creator.Leader.Remote, (int)session, flags, Signal.SIGCHLD);
-            leader.Self.Batch.Call(Sysno.setsid);
-            leader.Self.Batch.Run($"session {session}");
-            Fork(leader.Self, [.. siblings], shared | CloneFlags.CLONE_PARENT);
-            leader.End();
-        }
-    }
-
-    // A sibling of who makes it has the same exit signal.
-    private void Fork(Remote parent, List<RestoredTask> children, CloneFlags flags)
-    {
-        if (children.Count == 0)
-        {
-            return;
-        }
-
-        bool isSibling = (flags & CloneFlags.CLONE_PARENT) != 0;
-        Clone(
-            parent,
-            [.. children.Select(child => (child.Pid, isSibling ? Signal.None : child.ExitSignal))],
-            CloneFlags.CLONE_PTRACE | flags);
-        foreach (RestoredTask child in children)
-        {
-            Tracee tracee = Adopt(child.Pid);
-            tracees.Add(tracee);
-            child.Leader.Remote = Remote.ForNewTask(
-                tracee, scratch, RestorePlan.LeaderBatchSize, child.Pid, child.Pid, WorkSignal.Choose(child));
-            CgroupTree.Of(context).Place(child);
-        }
-
-        TaskStage.RunAll(
-            "namespaces",
-            children.Where(child => NestedStage.HasOthers(context, child)).Select(child => child.Leader),
-            thread => NestedStage.QueueJoining(context, thread.Task, thread.Remote.Batch));
-    }
-
-    private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];
-
-    // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
-    private void Clone(Remote remote, List<(int Id, Signal ExitSignal)> children, CloneFlags flags)
-    {
-        List<int> ids = [.. children.Select(child => child.Id)];
-        int made = 0;
-        Func<bool>? retry = null;
-        while (made < ids.Count)
-        {
-            List<Slot> slots = [];
-            foreach ((int id, Signal exitSignal) in children.Skip(made).Take(256))
-            {
-                RemoteBuffer setTid = remote.Batch.Data(id);
-                CloneArgs arguments =
-                    new() { flags = (ulong)flags, exit_signal = (ulong)exitSignal, set_tid = setTid.Address.Value, set_tid_size = 1 };
-                slots.Add(
-                    remote.Batch.Call(
-                        Sysno.clone3, remote.Batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>()));
-            }
-
-            try
-            {
-                remote.Batch.Run("forking");
-            }
-            catch (RemoteCallException refused)
-            {
-                made += slots.TakeWhile(slot => slot.Result is { IsError: false } && slot.Int32 > 0).Count();
-                retry ??= Patience(ids[made]);
-                if (refused.Errno != Errno.EEXIST || pidNamespace is not null || !retry())
-                {
-                    // What was made is attached, and must be known to be felled.
-                    tracees.AddRange(ids.Take(made).Select(Adopt));
-                    throw Refused(ids[made], refused.Errno);
-                }
-
-                continue;
-            }
-
-            made += slots.Count;
-        }
-    }
-
-    private StandIn MakeStandIn(Remote parent, int id, CloneFlags shared, Signal exitSignal)
-    {
-        Clone(parent, [(id, exitSignal)], CloneFlags.CLONE_PTRACE | shared);
-        Tracee tracee = Adopt(id);
-        tracees.Add(tracee);
-        return new StandIn(parent, Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, id, id), id);
-    }
-
-    private Tracee Adopt(int id) => Tracee.AdoptClone(
-        pidNamespace is null ? id : Sys.PidFromNamespace(pidNamespace.Number, id).OrThrow($"ioctl(NS_GET_PID_FROM_PIDNS, {id})").Int32);
-
-    private Func<bool> Patience(int pid)
-    {
-        long deadline = Sys.ClockNanoseconds(1) + (context.Options.TimeoutSeconds * 1_000_000_000L);
-        return () =>
-        {
-            // Only what is about to go is worth waiting for.
-            if (Sys.ClockNanoseconds(1) > deadline || !IsVanishing(pid))
-            {
-                return false;
-            }
-
-            // A zombie of our own is ours to reap.
-            _ = Sys.Wait4(pid, out _, WaitOptions.WNOHANG | WaitOptions.__WALL);
-            Thread.Sleep(1);
-            return true;
-        };
-    }
-
-    private static bool IsVanishing(int pid)
-    {
-        try
-        {
-            return ProcStat.Read(pid).State is TaskState.Zombie or TaskState.Dead;
-        }
-        catch (LinuxException)
-        {
-            // No such task: the id is held as a group or session, or was let go just now.
-            return true;
-        }
-    }
-
-    private static CheckpointException Refused(int pid, Errno errno)
-    {
-        if (errno == Errno.EEXIST)
-        {
-            string holder;
-            try
-            {
-                ProcStat stat = ProcStat.Read(pid);
-                holder = $"by {stat.Name}, in state {stat.State}, a child of {stat.ParentPid}";
-            }
-            catch (LinuxException)
-            {
-                holder = "as the session or process group of tasks that run";
-            }
-
-            return new RestoreConflictException(
-                $"pid {pid} is taken {holder}; end that task and try again, or restore with --new-pid-namespace")
-            {
-                Phase = "forking",
-                Pid = pid,
-                Errno = errno,
-            };
-        }
-
-        return new CheckpointException(
-            $"clone3 with pid {pid}: {errno} ({ErrnoText.Describe(errno)})"
-            + (errno == Errno.EPERM ? "; it takes CAP_CHECKPOINT_RESTORE: run firn as root" : string.Empty))
-        {
-            Phase = "forking",
-            Pid = pid,
-            Errno = errno,
-        };
     }
 }

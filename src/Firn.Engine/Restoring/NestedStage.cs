@@ -21,7 +21,7 @@ internal static class NestedStage
     {
         List<RestoredNamespace> nested = [];
         TaskKobjIdsEntry dumper = images.One<InventoryEntry>(ImageKind.Inventory).RootIds ?? new TaskKobjIdsEntry();
-        foreach (NamespaceKind kind in NamespaceKinds.All)
+        foreach (NamespaceKind kind in NamespaceKinds.All.Where(kind => kind.Flag != CloneFlags.CLONE_NEWPID))
         {
             uint roots = kind.GetId(tasks[0].Ids);
             foreach (RestoredTask task in tasks.Where(task => !task.IsZombie && kind.GetId(task.Ids) is not 0 and uint id && id != roots))

@@ -2,6 +2,7 @@ using Firn.Engine.Hooks;
 using Firn.Engine.Kinds.Cgroups;
 using Firn.Engine.Kinds.Events;
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Linux;
 using Firn.Linux.Abi;
@@ -46,6 +47,7 @@ internal static class Restore
             }
 
             clock.Run("forking", tree.Grow);
+            NestedProcs.Restore(context);
             plan.Memory.SealObjects();
             IoUringFile.MakeAll(context);
             clock.Run("tasks", () => TaskStage.Run(context, tree));

@@ -60,6 +60,7 @@ internal sealed class RestorePlan
         List<RestoredTask> tasks = ReadTree(images);
         List<RestoredNamespace> namespaces = NamespaceStage.Plan(options, images, tasks);
         List<RestoredNamespace> nested = NestedStage.Plan(images, tasks);
+        List<NestedPids> pids = NestedPids.Plan(images, tasks);
         images.Ids = UserNamespace.Resolve(images, namespaces);
         int lowest = namespaces.Count + nested.Count > 0 ? Handover.LowestRegion : DescriptorNumbers.Lowest;
         var context = new RestoreContext
@@ -74,6 +75,7 @@ internal sealed class RestorePlan
         context.Namespaces.AddRange(namespaces);
         AttachedSegments.Resolve(context);
         context.Nested.AddRange(nested);
+        context.NestedPids.AddRange(pids);
         MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
         int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);
@@ -123,6 +125,8 @@ internal sealed class RestorePlan
                 throw Damaged($"gives task {entry.Pid} threads that can't be: none, one twice, or an id out of range");
             }
 
+            CheckNestedIds(entry);
+
             RestoredTask task = ReadTask(images, entry, parent);
             SetCreator(images, task, seen, tasks);
             parent?.Children.Add(task);
@@ -134,6 +138,28 @@ internal sealed class RestorePlan
 
         static ImageFormatException Damaged(string what)
             => new("pstree.img", 0, "process-tree", what + "; the image set is damaged: dump again");
+    }
+
+    private static void CheckNestedIds(PstreeEntry entry)
+    {
+        // MAX_PID_NS_LEVEL of include/linux/pid_namespace.h.
+        const int Deepest = 32;
+        int depth = entry.NestedThreads.Count == 0 ? 0 : entry.NestedThreads[0].Ids.Count;
+        bool isRight = entry.NestedThreads.Count == 0
+            ? entry.NestedGroup is null && entry.NestedSession is null
+            : depth is > 0 and <= Deepest
+                && entry.NestedThreads.Count == entry.Threads.Count
+                && entry.NestedThreads.All(ids => ids.Ids.Count == depth && ids.Ids.All(id => id is > 0 and <= 1 << 22))
+                && entry.NestedGroup?.Ids.Count == depth
+                && entry.NestedSession?.Ids.Count == depth;
+        if (!isRight)
+        {
+            throw new ImageFormatException(
+                ImageKind.Pstree.FileName(0),
+                0,
+                "nested-ids",
+                $"gives task {entry.Pid} ids in pid namespaces that can't be; the image set is damaged: dump again");
+        }
     }
 
     private static RestoredTask ReadTask(LoadedImages images, PstreeEntry entry, RestoredTask? parent)
@@ -167,10 +193,12 @@ internal sealed class RestorePlan
             }
         }
 
-        foreach (uint tid in entry.Threads)
+        for (int i = 0; i < entry.Threads.Count; i++)
         {
+            uint tid = entry.Threads[i];
             CoreEntry threadCore = tid == entry.Pid ? core : ReadCore(images, tid);
-            task.Threads.Add(new RestoredThread { Task = task, Tid = (int)tid, Core = threadCore });
+            IReadOnlyList<uint> nested = entry.NestedThreads.Count > 0 ? entry.NestedThreads[i].Ids : [];
+            task.Threads.Add(new RestoredThread { Task = task, Tid = (int)tid, Nested = nested, Core = threadCore });
         }
 
         if (!isZombie && task is { HasDeadLeader: true, Threads.Count: 1 })

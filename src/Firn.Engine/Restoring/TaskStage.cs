@@ -41,6 +41,10 @@ internal static class TaskStage
             }
         }
 
+        RunAll(
+            "pid namespaces of children",
+            living.Where(task => task.Ids.HasPidForChildrenNsId).Select(task => task.Leader),
+            thread => NestedPidStage.QueueForChildren(context, thread.Task, thread.Remote.Batch));
         LateFiles.Run(context, tree.First);
     }
 
@@ -103,23 +107,24 @@ internal static class TaskStage
         HashSet<uint> processes = [.. context.Tasks.Select(task => task.Entry.Pid)];
         HashSet<uint> groups = [.. context.Tasks.Select(task => task.Entry.Pgid)];
         List<RestoredTask> tasks = [.. context.Tasks.Where(task => task.Entry.Sid != task.Entry.Pid)];
-        Join(tasks.Where(task => groups.Contains(task.Entry.Pid)), task => task.Entry.Pid);
+        Join(tasks.Where(task => groups.Contains(task.Entry.Pid)), task => task.OwnPid);
         Join(
             tasks.Where(task => !groups.Contains(task.Entry.Pid)
                 && task.Entry.Pgid != task.Entry.Pid
                 && processes.Contains(task.Entry.Pgid)),
-            task => task.Entry.Pgid);
+            task => task.OwnGroup);
         foreach (RestoredTask task in FormerLeaders.InOrder(tasks, task => task.Entry.Pid, task => task.Entry.Pgid) ?? [])
         {
             if (processes.Contains(task.Entry.Pgid))
             {
-                Join([task], _ => task.Entry.Pgid);
+                Join([task], _ => task.OwnGroup);
             }
         }
 
-        static void Join(IEnumerable<RestoredTask> tasks, Func<RestoredTask, uint> group) => RunAll(
+        // One that isn't seen in a task's pid namespace it has since it was made.
+        static void Join(IEnumerable<RestoredTask> tasks, Func<RestoredTask, int> group) => RunAll(
             "process group",
-            tasks.Select(task => task.Leader),
+            tasks.Where(task => group(task) != 0).Select(task => task.Leader),
             thread => thread.Remote.Batch.Call(Sysno.setpgid, 0, group(thread.Task)));
     }
 }

@@ -21,14 +21,23 @@ internal sealed class DumpedTask : IDisposable
     /// </summary>
     public int Pid => reachedBy == 0 ? ProcessId : reachedBy;
 
-    /// <summary>Its process id as its own pid namespace has it: the one in images.</summary>
-    public int InnerPid => Status.NStgid is [.., int innermost] ? innermost : ProcessId;
+    /// <summary>How far the pid namespace of the tree's root, whose ids images hold, is below Firn's.</summary>
+    public int PidLevel { get; set; }
 
-    /// <summary>Its process group as its own pid namespace has it; 0 where it is outside.</summary>
-    public int InnerGroup => Status.NSpgid is [.., int innermost] ? innermost : Stat.ProcessGroup;
+    /// <summary>Its process id as the pid namespace of the tree's root has it: the one in images.</summary>
+    public int InnerPid => InRoot(Status.NStgid, ProcessId);
 
-    /// <summary>Its session as its own pid namespace has it; 0 where it is outside.</summary>
-    public int InnerSession => Status.NSsid is [.., int innermost] ? innermost : Stat.Session;
+    /// <summary>Its process group as the pid namespace of the tree's root has it; 0 where it is outside.</summary>
+    public int InnerGroup => InRoot(Status.NSpgid, Stat.ProcessGroup);
+
+    /// <summary>Its session as the pid namespace of the tree's root has it; 0 where it is outside.</summary>
+    public int InnerSession => InRoot(Status.NSsid, Stat.Session);
+
+    /// <summary>Its process id as its own pid namespace has it.</summary>
+    public int OwnPid => Status.NStgid is [.., int innermost] ? innermost : ProcessId;
+
+    /// <summary>How many pid namespaces it is below that of the tree's root.</summary>
+    public int PidDepth => Math.Max(0, Status.NStgid.Length - 1 - PidLevel);
 
     /// <summary>The parent within the tree; null for the root.</summary>
     public required DumpedTask? Parent { get; init; }
@@ -104,6 +113,8 @@ internal sealed class DumpedTask : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => PidFd?.Dispose();
+
+    private int InRoot(int[] ids, int otherwise) => ids.Length > PidLevel ? ids[PidLevel] : otherwise;
 }
 
 /// <summary>A thread of a frozen tree.</summary>
@@ -115,8 +126,14 @@ internal sealed class DumpedThread
     /// <summary>Its id, as Firn sees it.</summary>
     public required int Tid { get; init; }
 
-    /// <summary>Its id as its own pid namespace has it; known once the tree stands.</summary>
-    public int InnerTid { get; set; }
+    /// <summary>Its ids, from that in Firn's pid namespace to that in its own; known once the tree stands.</summary>
+    public int[] Ids { get; set; } = [];
+
+    /// <summary>Its id as the pid namespace of the tree's root has it: the one in images.</summary>
+    public int InnerTid => Ids.Length > Task.PidLevel ? Ids[Task.PidLevel] : Tid;
+
+    /// <summary>Its id as its own pid namespace has it.</summary>
+    public int OwnTid => Ids is [.., int innermost] ? innermost : Tid;
 
     /// <summary>The seized thread; null for a zombie.</summary>
     public Tracee? Tracee { get; init; }

@@ -33,6 +33,9 @@ internal sealed class RestoreContext
     /// <summary>Namespaces that other tasks are in, and the root is not, in the order of their kinds.</summary>
     public List<RestoredNamespace> Nested { get; } = [];
 
+    /// <summary>Pid namespaces below that of the tree's root.</summary>
+    public List<NestedPids> NestedPids { get; } = [];
+
     /// <summary>Mounts of nested mount namespaces, by their ids in images.</summary>
     public Dictionary<uint, RestoredNamespace> NestedMounts { get; } = [];
 
@@ -61,6 +64,21 @@ internal sealed class RestoreContext
     public int OuterId(int inner) => OwnNamespace(CloneFlags.CLONE_NEWPID) is null
         ? inner
         : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == inner)?.Remote.Tracee.Tid ?? 0;
+
+    /// <summary>The id of a task or thread of the tree, or of a process that is gone, as the pid namespace of a task has it.</summary>
+    /// <param name="viewer">The task.</param>
+    /// <param name="inner">The id in the images.</param>
+    /// <returns>0 if the task can't see it.</returns>
+    public int IdFor(RestoredTask viewer, int inner)
+        => viewer.Pids is null
+            ? inner
+            : Tasks.SelectMany(task => task.Threads).FirstOrDefault(thread => thread.Tid == inner)?.IdFor(viewer) ?? 0;
+
+    /// <summary>The id of a process group as the pid namespace of a task has it; 0 if the task can't see it.</summary>
+    public int GroupFor(RestoredTask viewer, int inner)
+        => viewer.Pids is null
+            ? inner
+            : Tasks.Find(task => task.Entry.Pgid == inner && task.Pids == viewer.Pids)?.OwnGroup ?? IdFor(viewer, inner);
 
     /// <summary>
     /// What to take back, in reverse, should the restore fail: files, sockets' paths. Not processes: those die with their tracer. What was

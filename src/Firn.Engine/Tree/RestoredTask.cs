@@ -13,8 +13,20 @@ internal sealed class RestoredTask
     /// <summary>Its row in pstree.img.</summary>
     public required PstreeEntry Entry { get; init; }
 
-    /// <summary>Its process id in the images: the one that its own pid namespace has.</summary>
+    /// <summary>Its process id in the images: the one that the pid namespace of the tree's root has.</summary>
     public int Pid => (int)Entry.Pid;
+
+    /// <summary>Its process id as its own pid namespace has it.</summary>
+    public int OwnPid => Leader.OwnTid;
+
+    /// <summary>The pid namespace that it is in, if that is one below the one that the tree's root is in.</summary>
+    public NestedPids? Pids { get; set; }
+
+    /// <summary>How many pid namespaces it is below that of the tree's root.</summary>
+    public int PidDepth => Leader.Nested.Count;
+
+    /// <summary>Its process group as its own pid namespace has it; 0 where it is outside.</summary>
+    public int OwnGroup => (int)(PidDepth == 0 ? Entry.Pgid : Entry.NestedGroup.Ids[^1]);
 
     /// <summary>Its process id as Firn sees it, once it exists.</summary>
     public int OuterPid => Leader.Remote.Tracee.Tid;
@@ -86,8 +98,18 @@ internal sealed class RestoredThread
     /// <summary>The process it belongs to.</summary>
     public required RestoredTask Task { get; init; }
 
-    /// <summary>Its id in the images: the one that its own pid namespace has.</summary>
+    /// <summary>Its id in the images: the one that the pid namespace of the tree's root has.</summary>
     public required int Tid { get; init; }
+
+    /// <summary>Its ids in the pid namespaces below that, the outermost first.</summary>
+    public IReadOnlyList<uint> Nested { get; init; } = [];
+
+    /// <summary>Its id as its own pid namespace has it.</summary>
+    public int OwnTid => Nested is [.., uint own] ? (int)own : Tid;
+
+    /// <summary>Its id as the pid namespace of a task has it; 0 if that task can't see it.</summary>
+    public int IdFor(RestoredTask viewer)
+        => viewer.Pids is null ? Tid : Task.Pids?.Contains(viewer.Pids) == true ? (int)Nested[viewer.PidDepth - 1] : 0;
 
     /// <summary>core-TID.img.</summary>
     public required CoreEntry Core { get; init; }

@@ -78,6 +78,7 @@ public static class MountCall
     public const int MOVE_MOUNT_F_EMPTY_PATH = 4;
     public const int MOVE_MOUNT_T_EMPTY_PATH = 0x40;
     public const int MOVE_MOUNT_SET_GROUP = 0x100;
+    public const int MOVE_MOUNT_BENEATH = 0x200;
     public const int FSOPEN_CLOEXEC = 1;
     public const int FSMOUNT_CLOEXEC = 1;
     public const int FSPICK_CLOEXEC = 1;

@@ -95,6 +95,26 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.Equal(before, Files(images, Path.GetDirectoryName(counters)!));
     }
 
+    // Its processes are in three pid namespaces, of which two go with their inits.
+    [Theory]
+    [InlineData(105)]
+    public void Killed_at_random_moments_of_a_restore_of_nested_pid_namespaces_nothing_is_left(int seed)
+    {
+        using var space = new PidNamespace();
+        string work = space.MakeDirectory("work");
+        int root = space.Start([Programs.Target("task_nested_pids"), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "task_nested_pids is ready");
+        int processes = space.Pids.Count;
+        string images = space.MakeDirectory("images");
+        space.FirnMust("dump", "-t", $"{root}", "-D", images);
+        space.UntilEmpty();
+        string[] before = Files(images, work);
+        Must(space.Run(
+            Programs.Target("killer"), "restore", KillsInNamespaces, $"{seed}", $"{processes}",
+            Programs.Firn, "restore", "-D", images, "-d", "-v0"));
+        Assert.Equal(before, Files(images, work));
+    }
+
     // Ends well or with an error, and never hangs: the driver watches over that.
     [Theory]
     [InlineData(201)]

@@ -101,18 +101,33 @@ public sealed class NamespaceTests
         CheckItself(space, root, work);
     }
 
-    [Fact]
-    public void A_nested_pid_namespace_is_refused_by_name()
+    // An inner container: the init of a pid namespace, within that of the tree, which has mounts of its own. And below a plain program.
+    [Theory]
+    [InlineData("pm", "p")]
+    [InlineData("pm", "puim")]
+    [InlineData("", "puim")]
+    public void A_container_within_a_tree_is_whole_after_dump_kill_and_restore(string outer, string inner)
     {
         using var space = new PidNamespace();
         string work = space.MakeDirectory("work");
-        space.Start([Programs.Target("contain"), "p", Programs.Target("contain"), "p", Programs.Target("ns_ids"), work]);
+        string contain = Programs.Target("contain");
+        string[] within = outer.Length == 0 ? [] : [contain, outer];
+        int started = space.Start([.. within, contain, inner, Programs.Target("ns_ids"), work]);
         PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "ns_ids is ready");
-        int root = space.Pids.Single(pid => Name(space, pid) == "contain" && InnerPid(space, pid) == 1);
-        Outcome outcome = space.Firn("dump", "-t", $"{root}", "-D", space.MakeDirectory("images"));
-        Assert.Equal(1, outcome.Status);
-        Assert.Contains("[nested-namespace]", outcome.Error, StringComparison.Ordinal);
+        int root = outer.Length == 0 ? started : space.Pids.Single(pid => Name(space, pid) == "contain" && InnerPid(space, pid) == 1);
+        string images = space.MakeDirectory("images");
+        string[] before = AllLevels(space);
+        space.FirnMust("dump", "-t", $"{root}", "-D", images, "-v4", "-o", "dump.log");
+        space.UntilEmpty();
+        space.FirnMust("restore", "-D", images, "-d", "-v4", "-o", "restore.log");
+        Assert.Equal(before, AllLevels(space));
+        CheckItself(space, space.Pids.Single(pid => Name(space, pid) == "ns_ids" && InnerPid(space, pid) == 1), work);
     }
+
+    // Ids in the namespaces below that of the tests; all where the tree is in that itself.
+    private static string[] AllLevels(PidNamespace space)
+        => [.. space.Pids.Select(pid => Levels(space, pid)).Where(levels => levels.Length > 1)
+            .Select(levels => string.Join(' ', levels[1..])).Order(StringComparer.Ordinal)];
 
     [Fact]
     public void A_plain_tree_is_restored_beside_itself_in_a_new_pid_namespace()
@@ -188,7 +203,7 @@ public sealed class NamespaceTests
             throw Programs.Skipped(File.ReadAllText(skipped));
         }
 
-        return space.Pids.Single(pid => InnerPid(space, pid) == 1 && Name(space, pid) != "contain");
+        return space.Pids.Single(pid => Levels(space, pid) is [_, "1"] && Name(space, pid) != "contain");
     }
 
     // Of all that are in a namespace below that of the tests.

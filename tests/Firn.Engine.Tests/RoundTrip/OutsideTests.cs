@@ -9,6 +9,7 @@ public sealed class OutsideTests
     [InlineData("outside_sockets.py")]
     [InlineData("outside_datagrams.py")]
     [InlineData("outside_files.py")]
+    [InlineData("outside_proc.py")]
     [InlineData("outside_terminal.py")]
     [InlineData("tmux_session.py")]
     [InlineData("orphan_terminal.py")]

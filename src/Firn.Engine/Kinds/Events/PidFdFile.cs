@@ -51,7 +51,7 @@ internal sealed class PidFdFile : FileKind
             Id = file.Id,
             Ino = (uint)file.Stat.st_ino,
             Flags = (uint)file.Flags,
-            Nspid = file.Info.NSpid is [.., int innermost] ? innermost : Reaped,
+            Nspid = file.Info.NSpid.Length > context.Tasks[0].PidLevel ? file.Info.NSpid[context.Tasks[0].PidLevel] : Reaped,
             Fown = FileOwner.Dump(context, file),
         };
 
@@ -99,7 +99,7 @@ internal sealed class PidFdFile : FileKind
 
         OpenFlags flags = FlagsOf(context.Files.Entry(descriptor.Id));
         OpenFlags closeOnExec = descriptor.Flags != 0 ? OpenFlags.O_CLOEXEC : 0;
-        Slot opened = batch.Call(Sysno.pidfd_open, message.Nspid, (int)flags);
+        Slot opened = batch.Call(Sysno.pidfd_open, context.IdFor(task, message.Nspid), (int)flags);
         batch.Call(Sysno.dup3, opened, descriptor.Fd, (int)closeOnExec);
         batch.Call(Sysno.close, opened);
     }

@@ -9,8 +9,8 @@ namespace Firn.Engine.Kinds.Files;
 /// <summary>Devices that no other kind knows: refused, unless the caller says that to open them anew is enough.</summary>
 /// <remarks>
 /// `--external dev[MAJOR/MINOR]:KEY`, in CRIU's grammar, where it stands for the device of a mount. What is saved is a path, as of a file;
-/// a restore opens it by that, or takes what it is handed for it. Virtual consoles and serial lines have settings, screens and keyboards
-/// that belong to the machine.
+/// a restore opens it by that, or what `--external dev[KEY]:PATH` names, or takes what it is handed for it. Virtual consoles and serial
+/// lines have settings, screens and keyboards that belong to the machine.
 /// </remarks>
 internal sealed class DeviceFile : FileKind
 {
@@ -33,7 +33,7 @@ internal sealed class DeviceFile : FileKind
     {
         uint major = DeviceNumber.Major(file.Stat.st_rdev);
         uint minor = DeviceNumber.Minor(file.Stat.st_rdev);
-        string id = string.Create(CultureInfo.InvariantCulture, $"{major}/{minor}");
+        string id = IdOf(file);
         if (context.Options.External.Contains("dev", id))
         {
             RegularFile.ExamineName(context, file);
@@ -62,7 +62,16 @@ internal sealed class DeviceFile : FileKind
 
     /// <inheritdoc/>
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
-        => entry.Reg = RegularFile.DumpPath(context, file, file.Id);
+    {
+        entry.Reg = RegularFile.DumpPath(context, file, file.Id);
+        if (context.Options.External.Find("dev", IdOf(file))?.Value is { } key)
+        {
+            entry.Reg.DeviceKey = key;
+        }
+    }
+
+    private static string IdOf(OpenFile file) => string.Create(
+        CultureInfo.InvariantCulture, $"{DeviceNumber.Major(file.Stat.st_rdev)}/{DeviceNumber.Minor(file.Stat.st_rdev)}");
 
     // ---- restore
 

@@ -34,6 +34,15 @@ internal sealed class NamespaceFile : FileKind
                 "no task of the tree is in that namespace, and it isn't Firn's either",
                 "let the program close it before the dump, or dump a tree that has a task there");
         }
+        else if (KindOf(file, out ulong inode)!.Flag == CloneFlags.CLONE_NEWPID && context.Nested.Exists(nested => nested.Inode == inode))
+        {
+            context.Problems.Add(
+                "namespace-nested-pid",
+                file.Owner.Pid,
+                file.Resource,
+                "it is a pid namespace below that of the tree's root, which exists only when its first process does, and files come before",
+                "let the program close it before the dump");
+        }
     }
 
     /// <inheritdoc/>

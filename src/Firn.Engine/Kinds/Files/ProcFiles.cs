@@ -1,8 +1,10 @@
 using System.Globalization;
+using System.Text;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
 
 namespace Firn.Engine.Kinds.Files;
 
@@ -10,6 +12,7 @@ namespace Firn.Engine.Kinds.Files;
 /// <remarks>
 /// Those of the tree can be opened only once their process exists (the restore's LateFiles). One of a process that is gone stays what it
 /// is: reads fail with ESRCH. For that a restore makes a process with that id which has ended, opens the file, and waits for the process.
+/// One of a process outside of the tree is opened again if it is still the same process, started at the same time.
 /// fs/proc/base.c; proc(5).
 /// </remarks>
 internal static class ProcFiles
@@ -65,7 +68,33 @@ internal static class ProcFiles
             0,
             new RemapFilePathEntry { OrigId = entryId, RemapId = (uint)ProcessOf(path), RemapType = RemapType.Procfs });
 
+    /// <summary>When the process of a file was started, in ticks since boot; null if it is one of the tree, or there is none.</summary>
+    /// <param name="context">The dump.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="path">Its path.</param>
+    public static ulong? StartOutside(DumpContext context, OpenFile file, string path)
+        => ProcessOf(path) is int pid and not 0
+            && !context.Tasks.Exists(task => task.InnerPid == pid || task.Threads.Any(thread => thread.InnerTid == pid))
+                ? StartOf(FileName.AsSeenBy(context, file, Root), pid)
+                : null;
+
     // ---- restore
+
+    /// <summary>Checks that the process to which a file belongs, one outside of the tree, is still the same.</summary>
+    /// <exception cref="RestoreConflictException">It has ended, or another one has its id.</exception>
+    public static void VerifyOutside(RegFileEntry file)
+    {
+        int pid = ProcessOf(file.Name);
+        ulong? start = StartOf(Root, pid);
+        if (start != file.ProcessStart)
+        {
+            throw new RestoreConflictException(
+                $"file {file.Name} (id {file.Id}) belongs to process {pid}, outside of the tree, which has ended since the dump"
+                    + (start is null ? string.Empty : ", and another one has its id")
+                    + $"; hand a file in with --inherit-fd fd[N]:{file.Name.TrimStart('/')}, or allow what is there with "
+                    + "--allow-changed-files");
+        }
+    }
 
     /// <summary>Whether a file can be opened only once all tasks exist.</summary>
     public static bool IsLate(RestoreContext context, RegFileEntry file)
@@ -90,6 +119,19 @@ internal static class ProcFiles
         finally
         {
             Sys.SetNs(firns.Number, CloneFlags.CLONE_NEWPID).OrThrow("setns(CLONE_NEWPID, home)");
+        }
+    }
+
+    private static ulong? StartOf(string root, int pid)
+    {
+        try
+        {
+            string path = string.Create(CultureInfo.InvariantCulture, $"{root}{pid}/stat");
+            return ProcStat.Parse(Encoding.UTF8.GetBytes(Sys.ReadText(path))).StartTime;
+        }
+        catch (LinuxException)
+        {
+            return null;
         }
     }
 

@@ -38,6 +38,11 @@ internal sealed partial class RegularFile
     /// <exception cref="CheckpointException">It can't be opened, or is another one.</exception>
     public static Fd OpenVerified(RestoreContext context, RegFileEntry file)
     {
+        if (file.HasProcessStart && !context.Options.AllowChangedFiles)
+        {
+            ProcFiles.VerifyOutside(file);
+        }
+
         Fd fd = OpenPath(context, file, (OpenFlags)file.Flags);
         try
         {
@@ -64,7 +69,7 @@ internal sealed partial class RegularFile
         {
             return remap switch
             {
-                null => file.HasCoveredBelow ? CoveredFile.Open(file, flags) : Sys.Open(file.Name, flags),
+                null => file.HasCoveredBelow ? CoveredFile.Open(file, flags) : Sys.Open(PathOf(context, file), flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Ghost => GhostFile.Open(context, Remaps.IdOf(remap), file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Linked => LinkRemap.Open(context, remap, file, flags),
                 _ when Remaps.TypeOf(remap) == RemapType.Procfs => ProcFiles.OpenDead(context, Remaps.IdOf(remap), file, flags),
@@ -88,7 +93,8 @@ internal sealed partial class RegularFile
     public static Fd? Inherited(RestoreContext context, RegFileEntry file)
     {
         IReadOnlyDictionary<string, int> handed = context.Options.InheritFd;
-        if (handed.TryGetValue(file.Name.TrimStart('/'), out int number) || handed.TryGetValue(file.Name, out number))
+        if (handed.TryGetValue(file.Name.TrimStart('/'), out int number) || handed.TryGetValue(file.Name, out number)
+            || (file.HasDeviceKey && handed.TryGetValue(file.DeviceKey, out number)))
         {
             return new Fd(Sys.Fcntl(number, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow($"fcntl({number}, F_DUPFD_CLOEXEC)").Int32);
         }
@@ -109,6 +115,10 @@ internal sealed partial class RegularFile
         FileOwner.Arm(context, entry.Reg.Fown, fd, entry.Reg.Name);
         LinkRemap.CleanUp(context, entry);
     }
+
+    // Of a device that was external, what takes its place may have been named: `--external dev[KEY]:PATH`.
+    private static string PathOf(RestoreContext context, RegFileEntry file)
+        => file.HasDeviceKey && context.Options.External.Find("dev", file.DeviceKey)?.Value is { } path ? path : file.Name;
 
     /// <summary>Checks that the file is the one that was dumped, as far as the image says.</summary>
     private static void Verify(RestoreContext context, RegFileEntry file, Fd fd)

@@ -56,6 +56,16 @@ internal sealed partial class RegularFile : FileKind
                 "let it use inotify, or close the directory before the dump");
         }
 
+        if (NestedProcs.Holds(context, file))
+        {
+            context.Problems.Add(
+                "file-nested-proc",
+                file.Owner.Pid,
+                file.Resource,
+                "it is on a proc file system of a pid namespace below that of the tree's root, which is mounted when all files are open",
+                "let the program close it, or leave that directory, before the dump");
+        }
+
         if (file.IsInFlight && ProcFiles.ProcessOf(file.Link) is int pid and not 0 && context.Tasks.Exists(task => task.InnerPid == pid))
         {
             context.Problems.Add(
@@ -163,6 +173,11 @@ internal sealed partial class RegularFile : FileKind
         if (WriteHint.Read(file) is ulong hint and not 0)
         {
             entry.WriteHint = hint;
+        }
+
+        if (name.State == NameState.Good && ProcFiles.StartOutside(context, file, name.Path) is { } start)
+        {
+            entry.ProcessStart = start;
         }
 
         switch (name.State)

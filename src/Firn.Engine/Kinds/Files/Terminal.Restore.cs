@@ -102,7 +102,7 @@ internal sealed partial class Terminal
             batch.Call(Sysno.ioctl, descriptor.Fd, TerminalIoctl.TIOCSCTTY, 0);
             if (info.Pgrp != 0)
             {
-                batch.Call(Sysno.ioctl, descriptor.Fd, TerminalIoctl.TIOCSPGRP, batch.Data((int)info.Pgrp));
+                batch.Call(Sysno.ioctl, descriptor.Fd, TerminalIoctl.TIOCSPGRP, batch.Data(context.GroupFor(task, (int)info.Pgrp)));
             }
         }
         else if (context.Options.ShellJob && task.Parent is null && info.Pgrp == task.Entry.Pgid)

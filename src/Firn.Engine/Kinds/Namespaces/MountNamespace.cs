@@ -90,6 +90,7 @@ internal sealed partial class MountNamespace : NamespaceKind
         {
             Refuse(context, views.Forest, its, external);
             RefuseGroups(context, views.Forest, its, external, here);
+            NestedProcs.Examine(context, views.Forest, its);
         }
     }
 

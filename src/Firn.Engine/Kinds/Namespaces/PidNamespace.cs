@@ -27,13 +27,23 @@ internal sealed class PidNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.PidNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
         DumpedTask root = context.Tasks[0];
-        if (root.InnerPid != AddedInit.Pid)
+        if (own.IsNested)
+        {
+            if (!NestedPidTree.Examine(context, own))
+            {
+                return;
+            }
+        }
+        else if (root.InnerPid != AddedInit.Pid)
         {
             context.Problems.Add(
                 "pid-namespace-part",
@@ -59,9 +69,13 @@ internal sealed class PidNamespace : NamespaceKind
     }
 
     /// <inheritdoc/>
-    /// <remarks>All that there is to save of it are the ids of its tasks.</remarks>
+    /// <remarks>All that there is to save of it are the ids of its tasks, and where it is.</remarks>
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
+        if (own.IsNested)
+        {
+            context.Images.Add(ImageKind.Pidns, own.Id, new PidnsEntry { ParentId = NestedPidTree.ParentOf(context, own)!.Id });
+        }
     }
 
     // ---- restore
@@ -76,10 +90,32 @@ internal sealed class PidNamespace : NamespaceKind
     /// </remarks>
     public static void SetLastPid(RestoreContext context, Remote root)
     {
-        int highest = context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid);
         RemoteBatch batch = root.Batch;
-        RemoteBuffer text = batch.Text(highest.ToString(CultureInfo.InvariantCulture));
         Slot fd = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text("/proc/sys/kernel/ns_last_pid"), (int)OpenFlags.O_WRONLY);
+        WriteLastPid(context, batch, fd, context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid));
+    }
+
+    /// <inheritdoc cref="SetLastPid(RestoreContext, Remote)"/>
+    /// <remarks>What is mounted at /proc for the init of a nested one may not let it: it has a proc of its own for it.</remarks>
+    /// <param name="context">The restore.</param>
+    /// <param name="nested">The namespace, whose init exists.</param>
+    public static void SetLastPid(RestoreContext context, NestedPids nested)
+    {
+        RemoteBatch batch = nested.Init.Leader.Remote.Batch;
+        Slot fs = batch.Try(Sysno.fsopen, batch.Text("proc"), MountCall.FSOPEN_CLOEXEC);
+        batch.Try(Sysno.fsconfig, fs, (int)FsConfigCommand.FSCONFIG_CMD_CREATE, 0, 0, 0);
+        Slot proc = batch.Try(Sysno.fsmount, fs, MountCall.FSMOUNT_CLOEXEC, 0);
+        Slot fd = batch.Try(Sysno.openat, proc, batch.Text("sys/kernel/ns_last_pid"), (int)OpenFlags.O_WRONLY);
+        batch.Try(Sysno.close, fs);
+        batch.Try(Sysno.close, proc);
+        int highest = context.Tasks.Where(task => task.Pids?.Contains(nested) == true).SelectMany(task => task.Threads)
+            .Max(thread => (int)thread.Nested[nested.Depth - 1]);
+        WriteLastPid(context, batch, fd, highest);
+    }
+
+    private static void WriteLastPid(RestoreContext context, RemoteBatch batch, Slot fd, int highest)
+    {
+        RemoteBuffer text = batch.Text(highest.ToString(CultureInfo.InvariantCulture));
         Slot written = batch.Try(Sysno.write, fd, text, text.Bytes.Length - 1);
         batch.Try(Sysno.close, fd);
         batch.Run("last pid");

@@ -119,6 +119,16 @@ internal sealed class UnixSocket : FileKind
             .OrThrow($"getsockopt({file.Resource}, SO_PEERCRED)");
         if (peer.pid != 0)
         {
+            if (context.FindTask(peer.pid) is { PidDepth: > 0 })
+            {
+                context.Log.LogWarning(
+                    "pid {Pid} {Resource}: its peer {Peer} is in a pid namespace below that of the tree's root; in there SO_PEERCRED will "
+                        + "show 0",
+                    file.Owner.Pid,
+                    file.Resource,
+                    peer.pid);
+            }
+
             message.PeerCredentials = new SkCredentialsEntry { Pid = InnerPeer(context, file, peer.pid), Uid = peer.uid, Gid = peer.gid };
         }
 
@@ -147,7 +157,7 @@ internal sealed class UnixSocket : FileKind
     private static int InnerPeer(DumpContext context, OpenFile file, int outer)
     {
         int inner = context.InnerId(outer);
-        if (inner != 0 || file.Via is not null || file.Owner.Leader.Remote is not { } remote)
+        if (inner != 0 || file.Via is not null || file.Owner.PidDepth > 0 || file.Owner.Leader.Remote is not { } remote)
         {
             return inner;
         }

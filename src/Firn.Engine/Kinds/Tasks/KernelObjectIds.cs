@@ -103,8 +103,36 @@ internal static class KernelObjectIds
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
             NamespaceIds its = task.Namespaces;
-            RefuseOther(context, task, "pid (for its children)", its.PidForChildren == 0 ? its.Pid : its.PidForChildren, its.Pid);
+            SetPidsForChildren(context, task, firns);
             RefuseOther(context, task, "time (for its children)", its.TimeForChildren, its.Time);
+        }
+    }
+
+    // The link is empty as long as a namespace has no init (kernel/pid_namespace.c, pidns_for_children_get()).
+    private static void SetPidsForChildren(DumpContext context, DumpedTask task, NamespaceIds firns)
+    {
+        ulong next = task.Namespaces.PidForChildren;
+        if (next == task.Namespaces.Pid || (next == 0 && firns.PidForChildren == 0))
+        {
+            return;
+        }
+
+        if (next == 0)
+        {
+            task.Ids.PidForChildrenNsId = NestedPids.WithoutTask;
+        }
+        else if (context.Of(CloneFlags.CLONE_NEWPID).FirstOrDefault(found => found.Inode == next) is { } known)
+        {
+            task.Ids.PidForChildrenNsId = known.Id;
+        }
+        else
+        {
+            context.Problems.Add(
+                "nested-pid-empty",
+                task.Pid,
+                $"pid namespace {next}",
+                "its children would be in it (unshare, setns), and no task of the tree is in it, or it has ended already",
+                "let the program end, or dump a tree that holds the first process of that namespace");
         }
     }
 

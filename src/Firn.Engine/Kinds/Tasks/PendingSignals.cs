@@ -41,7 +41,7 @@ internal sealed class PendingSignals : TaskKind
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, RestoredThread thread, RemoteBatch batch)
     {
-        int process = thread.Task.Pid;
+        int process = thread.Task.OwnPid;
         if (thread.IsLeader())
         {
             foreach (SiginfoEntry entry in thread.Core.Tc.SignalsS?.Signals ?? [])
@@ -54,7 +54,7 @@ internal sealed class PendingSignals : TaskKind
         foreach (SiginfoEntry entry in thread.Core.ThreadCore?.SignalsP?.Signals ?? [])
         {
             RemoteBuffer siginfo = Siginfo(context, thread, batch, entry);
-            batch.Call(Sysno.rt_tgsigqueueinfo, process, thread.Tid, Number(entry), siginfo);
+            batch.Call(Sysno.rt_tgsigqueueinfo, process, thread.OwnTid, Number(entry), siginfo);
         }
     }
 

@@ -93,7 +93,7 @@ internal sealed class PosixTimers : TaskKind
             BinaryPrimitives.WriteUInt64LittleEndian(bytes, timer.SivalPtr);
             BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], timer.SiSigno);
             BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], timer.ItSigevNotify);
-            BinaryPrimitives.WriteInt32LittleEndian(bytes[16..], timer.HasNotifyThreadId ? timer.NotifyThreadId : 0);
+            BinaryPrimitives.WriteInt32LittleEndian(bytes[16..], timer.HasNotifyThreadId ? NotifiedBy(thread.Task, timer) : 0);
             RemoteBuffer id = batch.Data(timer.ItId);
             batch.Call(Sysno.timer_create, (int)timer.ClockId, sigevent, id);
         }
@@ -177,6 +177,10 @@ internal sealed class PosixTimers : TaskKind
         => IsOfMaker(timer) && timer.HasNotifyThreadId
             ? task.Threads.Find(thread => thread.Tid == timer.NotifyThreadId) ?? task.Leader
             : task.Leader;
+
+    // timer_create takes the id that the task's own pid namespace has.
+    private static int NotifiedBy(RestoredTask task, PosixTimerEntry timer)
+        => task.Threads.Find(thread => thread.Tid == timer.NotifyThreadId)?.OwnTid ?? timer.NotifyThreadId;
 
     private static int Notify(TaskTimer timer) => timer.Notification switch
     {

@@ -70,7 +70,7 @@ internal sealed class MountForest(IReadOnlyList<IReadOnlyList<MountNode>> trees,
             bool covers = at.Parent is not null && at.Parent.Children.Exists(
                 other => other != at && other.Treatment == Treatment.Layers
                     && PathText.Below("/" + other.PlaceInParent, "/" + at.PlaceInParent) is not null);
-            if (covers || (at.Treatment == Treatment.Layers && !at.IsExternal))
+            if (covers || (at.Treatment == Treatment.Layers && !at.IsExternal && at.Entry.RootDev != MainRoot?.Entry.RootDev))
             {
                 return false;
             }

@@ -41,6 +41,7 @@ internal sealed class MountView(DumpedNamespace own) : IDisposable
         CloneFlags flags = Own.Kind.Flag;
         flags |= context.NamespaceOf(Own.Member, CloneFlags.CLONE_NEWCGROUP).IsFirns ? 0 : CloneFlags.CLONE_NEWCGROUP;
         List<MountEntry> mounts;
+        Dictionary<uint, uint> shown = [];
         using (NamespaceVisit.Enter(Own.Member.PidFd.Number, flags))
         {
             root = Sys.Open("/", OpenFlags.O_PATH | OpenFlags.O_DIRECTORY);
@@ -49,12 +50,21 @@ internal sealed class MountView(DumpedNamespace own) : IDisposable
             {
                 Covered.Add((uint)mount.Id);
             }
+
+            foreach (MountEntry mount in mounts.Where(mount => mount.FileSystemType == "proc"))
+            {
+                shown[(uint)mount.Id] = Covered.Contains((uint)mount.Id) ? 0 : NestedProcs.ShownBy(context, mounts, mount);
+            }
         }
 
         Found = mounts.ToDictionary(mount => (uint)mount.Id);
         IdMap users = IdMap.Read(Own.Member.Pid, "uid_map");
         IdMap groups = IdMap.Read(Own.Member.Pid, "gid_map");
         Entries = AllEntries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
+        foreach (MntEntry entry in Entries.Where(entry => shown.GetValueOrDefault(entry.MntId) != 0))
+        {
+            entry.PidNsId = shown[entry.MntId];
+        }
     }
 
     /// <summary>Leaves mounts out, and what is mounted on them.</summary>
