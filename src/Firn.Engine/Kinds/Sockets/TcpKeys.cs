@@ -36,7 +36,9 @@ internal sealed class TcpKeys
         {
             message.Md5Keys.Add(new TcpKeyEntry
             {
-                Address = ByteString.CopyFrom(key.Address), Prefix = key.Prefix, Key = ByteString.CopyFrom(key.Key),
+                Address = ByteString.CopyFrom(key.Address),
+                Prefix = key.Prefix,
+                Key = ByteString.CopyFrom(key.Key),
             });
         }
     }
