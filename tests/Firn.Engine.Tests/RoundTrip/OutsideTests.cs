@@ -30,6 +30,8 @@ public sealed class OutsideTests
     [InlineData("tcp_waiting.py", "loopback6")]
     [InlineData("tcp_waiting.py", "veth")]
     [InlineData("tcp_waiting.py", "booted")]
+    [InlineData("tcp_waiting.py", "again")]
+    [InlineData("tcp_across.py", "veth")]
     [InlineData("tcp_servers.py", "nginx")]
     [InlineData("tcp_servers.py", "memcached")]
     [InlineData("tcp_servers.py", "inside")]
