@@ -73,6 +73,12 @@ public sealed partial class ImageKind
     public static readonly ImageKind SkQueues = Many("SK_QUEUES", 0x56264026, "sk-queues.img", PayloadRule.Packet,
         ImageMessage.Of<SkPacketEntry>(WireShapes.SkPacketEntry));
 
+    /// <summary>
+    /// What waits in sockets and can be read only by taking something away, as connections from a listener. Firn's own.
+    /// </summary>
+    public static readonly ImageKind SkLate = Many("SK_LATE", 0x46524e45, "sk-late.img", PayloadRule.Packet,
+        ImageMessage.Of<SkPacketEntry>(WireShapes.SkPacketEntry));
+
     /// <summary>An established connection and its queues, by the socket's inode.</summary>
     public static readonly ImageKind TcpStream = One("TCP_STREAM", 0x51465506, "tcp-stream-%x.img", PayloadRule.TcpStream,
         ImageMessage.Of<TcpStreamEntry>(WireShapes.TcpStreamEntry));

@@ -184,26 +184,6 @@ public static unsafe partial class Sys
         }
     }
 
-    /// <summary>
-    /// recvmsg(2) with MSG_PEEK into memory that ends where nothing can be written: of a stream it gives the buffers that fit as a whole.
-    /// </summary>
-    /// <param name="socket">The socket.</param>
-    /// <param name="room">What can be written to; all that lies there is overwritten.</param>
-    /// <returns>The bytes of the whole buffers of the queue that fit; -EFAULT if not even one does.</returns>
-    public static SysResult PeekWholeBuffers(int socket, Span<byte> room)
-    {
-        fixed (byte* pointer = room)
-        {
-            // Nothing is ever mapped at address 0 (vm.mmap_min_addr).
-            Iovec* vectors = stackalloc Iovec[2];
-            vectors[0] = new Iovec { iov_base = (nint)pointer, iov_len = room.Length };
-            vectors[1] = new Iovec { iov_base = 0, iov_len = Kernel.PageSize };
-            Msghdr message = new() { msg_iov = (nint)vectors, msg_iovlen = 2 };
-            return Kernel.Call(
-                Sysno.recvmsg, socket, (nint)(&message), (nint)(MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT));
-        }
-    }
-
     /// <summary>poll(2); a negative time-out waits for ever.</summary>
     public static SysResult Poll(Span<Pollfd> fds, int timeoutMilliseconds)
     {

@@ -103,7 +103,7 @@ static void algorithm(void)
 
 static void bpf_map(void)
 {
-    union bpf_attr attributes = { .map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1 };
+    union bpf_attr attributes = { .map_type = BPF_MAP_TYPE_STACK, .value_size = 8, .max_entries = 1 };
     OFFERED(syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof(attributes)));
 }
 

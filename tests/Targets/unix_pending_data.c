@@ -1,5 +1,6 @@
 // expect-refusal: unix-pending
-// A connection that wasn't accepted has brought data: refused, and both still there afterwards.
+// dump-options: --leave-running
+// A connection that wasn't accepted has brought data: refused where the program is to run on, and both still there afterwards.
 #include "target.h"
 #include <stddef.h>
 #include <sys/socket.h>

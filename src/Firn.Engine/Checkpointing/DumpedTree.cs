@@ -43,7 +43,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
             return;
         }
 
-        WriteMessages(0);
+        WriteMessages(0, isLate: false);
         Context.BeforePublishing.ForEach(action => action());
         Sys.RenameAt(directory.Number, PendingInventory, directory.Number, Inventory).OrThrow($"renameat({PendingInventory}, {Inventory})");
         isPublished = true;
@@ -68,7 +68,7 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
 
         try
         {
-            WriteMessages(published);
+            WriteMessages(published, isLate: true);
         }
         catch (Exception exception) when (exception is CheckpointException or LinuxException or ImageFormatException)
         {
@@ -110,12 +110,18 @@ internal sealed class DumpedTree(DumpContext context, Fd directory) : IDisposabl
         }
     }
 
-    private void WriteMessages(int from)
+    // What comes late, into a set that is published, is there as a whole or not at all, as the set is.
+    private void WriteMessages(int from, bool isLate)
     {
         foreach ((ImageKind kind, ulong id, IReadOnlyList<ImageEntry> entries) in Context.Images.Files.Skip(from))
         {
             byte[] bytes = ImageFile.Encode(kind, entries);
-            Write(kind == ImageKind.Inventory ? PendingInventory : kind.FileName(id), bytes);
+            string name = kind.FileName(id);
+            Write(isLate ? $".{name}.pending" : kind == ImageKind.Inventory ? PendingInventory : name, bytes);
+            if (isLate)
+            {
+                Sys.RenameAt(directory.Number, $".{name}.pending", directory.Number, name).OrThrow($"renameat({name})");
+            }
         }
     }
 

@@ -14,8 +14,9 @@ internal static class Examination
     /// <param name="log">Where log lines go.</param>
     public static IReadOnlyList<Problem> Run(int pid, ILogger log)
     {
-        // Nothing is written; a directory is part of every plan.
-        DumpOptions options = new() { Tree = pid, ImagesDirectory = "/dev/shm", LeaveRunning = true };
+        // Nothing is written; a directory is part of every plan. And nothing is killed, though that is what the question is about: some
+        // things can be saved by such a dump alone.
+        DumpOptions options = new() { Tree = pid, ImagesDirectory = "/dev/shm" };
         using DumpPlan plan = PreDump.Run(options, log);
         using FrozenTree tree = Freeze.Run(plan);
         DumpContext context = Dump.Collect(options, log, tree);

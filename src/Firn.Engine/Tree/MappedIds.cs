@@ -21,13 +21,11 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
     /// <summary>At the end of a dump: what was read from outside becomes what it is inside. Nothing to do without a namespace.</summary>
     public static void MapDump(DumpContext context)
     {
-        DumpedNamespace own = context.Namespace(CloneFlags.CLONE_NEWUSER);
-        if (own.IsFirns)
+        if (OfTree(context) is not { } ids)
         {
             return;
         }
 
-        var ids = new MappedIds(IdMap.Read(own.Member.Pid, "uid_map"), IdMap.Read(own.Member.Pid, "gid_map"));
         HashSet<IMessage> seen = new(ReferenceEqualityComparer.Instance);
         foreach ((ImageKind kind, _, IReadOnlyList<ImageEntry> entries) in context.Images.Files)
         {
@@ -44,6 +42,17 @@ internal sealed class MappedIds(IdMap users, IdMap groups)
             }
         }
     }
+
+    /// <summary>The ids of the tree's own user namespace, for as long as it has a task; null without one.</summary>
+    public static MappedIds? OfTree(DumpContext context)
+    {
+        DumpedNamespace own = context.Namespace(CloneFlags.CLONE_NEWUSER);
+        return own.IsFirns ? null : new MappedIds(IdMap.Read(own.Member.Pid, "uid_map"), IdMap.Read(own.Member.Pid, "gid_map"));
+    }
+
+    /// <summary>The same for a message that is saved after that.</summary>
+    public void MapLate(IMessage message)
+        => Map(message, InnerUser, InnerGroup, new HashSet<IMessage>(ReferenceEqualityComparer.Instance));
 
     /// <summary>In a restore: what Firn itself sets becomes what it is outside. Not credentials, which tasks set.</summary>
     public void MapRestored(IMessage message)

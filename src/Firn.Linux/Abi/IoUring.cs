@@ -48,6 +48,9 @@ public static class IoUringConstants
     public const ulong IORING_OFF_SQ_RING = 0;
     public const ulong IORING_OFF_CQ_RING = 0x8000000;
     public const ulong IORING_OFF_SQES = 0x10000000;
+    public const byte IORING_OP_RECVMSG = 10;
+    public const byte IORING_OP_URING_CMD = 46;
+    public const uint SOCKET_URING_OP_SETSOCKOPT = 3;
 }
 
 /// <summary>Where things lie in the rings, from their beginning (struct io_sqring_offsets, struct io_cqring_offsets).</summary>
@@ -77,6 +80,12 @@ public struct IoUringOffsets
     /// <summary>Completions that the kernel has made.</summary>
     public readonly uint CompletionTail => this[11];
 
+    /// <summary>One less than there is room for completions: what of a count leads to a place.</summary>
+    public readonly uint CompletionMask => this[12];
+
+    /// <summary>One less than there is room for requests.</summary>
+    public readonly uint SubmissionMask => this[2];
+
     /// <summary>The completions.</summary>
     public readonly uint Completions => this[15];
 }
@@ -96,4 +105,37 @@ public struct IoUringParameters
     public uint resv1;
     public uint resv2;
     public IoUringOffsets offsets;
+}
+
+/// <summary>A request: struct io_uring_sqe (include/uapi/linux/io_uring.h).</summary>
+/// <remarks>
+/// Of a command for a socket, off is its number, addr the level with the option's name above it, file_index the value's length and addr3
+/// the value's address.
+/// </remarks>
+[StructLayout(LayoutKind.Sequential)]
+public struct IoUringSqe
+{
+    public byte opcode;
+    public byte flags;
+    public ushort ioprio;
+    public int fd;
+    public ulong off;
+    public ulong addr;
+    public uint len;
+    public uint msg_flags;
+    public ulong user_data;
+    public ushort buf_index;
+    public ushort personality;
+    public uint file_index;
+    public ulong addr3;
+    public ulong unused;
+}
+
+/// <summary>An answer: struct io_uring_cqe (include/uapi/linux/io_uring.h).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IoUringCqe
+{
+    public ulong user_data;
+    public int res;
+    public uint flags;
 }

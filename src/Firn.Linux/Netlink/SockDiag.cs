@@ -24,11 +24,10 @@ public sealed class SockDiag : IDisposable
     /// <exception cref="LinuxException">It can't be made.</exception>
     public static SockDiag Open() => new(NetlinkSocket.Open(NetlinkConstants.NETLINK_SOCK_DIAG));
 
-    /// <summary>Reads all Unix sockets, by inode number.</summary>
-    /// <param name="waiting">Filled with the accepting ends of connections that wait for accept, which have no inode yet.</param>
+    /// <summary>Reads all Unix sockets, by inode number; the accepting end of a connection that waits for accept(2) has none yet.</summary>
     /// <returns>The sockets; none at all if the kernel has no module for it.</returns>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public Dictionary<ulong, UnixSocketInfo> ReadUnix(List<UnixSocketInfo>? waiting = null)
+    public Dictionary<ulong, UnixSocketInfo> ReadUnix()
     {
         var sockets = new Dictionary<ulong, UnixSocketInfo>();
         var request = new UnixDiagReq
@@ -38,23 +37,10 @@ public sealed class SockDiag : IDisposable
             udiag_show = DiagConstants.UDIAG_SHOW_NAME | DiagConstants.UDIAG_SHOW_VFS | DiagConstants.UDIAG_SHOW_PEER
                 | DiagConstants.UDIAG_SHOW_ICONS | DiagConstants.UDIAG_SHOW_RQLEN | DiagConstants.UDIAG_SHOW_UID,
         };
-        void Begin()
-        {
-            sockets.Clear();
-            waiting?.Clear();
-        }
-
-        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, Begin, payload =>
+        SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, sockets.Clear, payload =>
         {
             UnixSocketInfo info = UnixSocketInfo.Parse(payload);
-            if (info.Inode != 0)
-            {
-                sockets[info.Inode] = info;
-            }
-            else
-            {
-                waiting?.Add(info);
-            }
+            sockets[info.Inode] = info;
         });
         Check(result, "unix");
         return sockets;

@@ -12,6 +12,7 @@ public sealed class KillTests(ITestOutputHelper output)
     private const string KillsOfDump = "250";
     private const string KillsOfRestore = "50";
     private const string KillsOfTarget = "200";
+    private const string KillsOfLooks = "100";
     private const string KillsInNamespaces = "40";
     private const string KillsAtTerminals = "150";
 
@@ -26,6 +27,21 @@ public sealed class KillTests(ITestOutputHelper output)
     [InlineData(11)]
     [InlineData(12)]
     public void Killed_at_random_moments_of_a_dump_terminals_are_as_before(int seed) => KillDumps("typing", KillsAtTerminals, seed);
+
+    // To look into a queue takes options of the socket, which are put back in the same system call.
+    [Theory]
+    [InlineData(301)]
+    [InlineData(302)]
+    public void Killed_at_random_moments_of_a_dump_Firn_leaves_no_option_of_a_socket_changed(int seed)
+    {
+        using var space = new PidNamespace();
+        var target = new SelfChecking(space, "queues");
+        string images = space.MakeDirectory("images");
+        Must(space.Run(
+            Programs.Target("killer"), "dump", KillsOfLooks, $"{seed}", target.Counters,
+            Programs.Firn, "dump", "-t", target.PidText, "-D", images, "-R", "-v0"));
+        target.MustGoOn();
+    }
 
     // What is restored whole before the signal comes runs on.
     [Theory]

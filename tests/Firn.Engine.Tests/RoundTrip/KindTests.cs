@@ -50,6 +50,42 @@ public sealed class KindTests
         CheckItself(space, pid, work);
     }
 
+    // What a look at a queue changes, the next dump must not miss.
+    [Theory]
+    [InlineData("unix_empty")]
+    [InlineData("unix_fds_in_flight")]
+    [InlineData("inet_udp_queue")]
+    public void Is_whole_after_its_third_dump(string name)
+    {
+        using var space = new PidNamespace();
+        int pid = StartTarget(space, name, out string work);
+        for (int time = 1; time < 3; time++)
+        {
+            space.FirnMust(["dump", "-t", $"{pid}", "-D", space.MakeDirectory($"images-{time}"), "-R"]);
+        }
+
+        string images = space.MakeDirectory("images");
+        space.FirnMust(["dump", "-t", $"{pid}", "-D", images]);
+        space.UntilEmpty();
+        space.FirnMust(["restore", "-D", images, "-d"]);
+        CheckItself(space, pid, work);
+    }
+
+    // A Firn that is killed when the tree is dead leaves a set without what comes last.
+    [Fact]
+    public void Data_of_connections_not_accepted_that_is_lost_resets_them_alone()
+    {
+        using var space = new PidNamespace();
+        int pid = StartTarget(space, "early_lost", out string work);
+        string images = space.MakeDirectory("images");
+        space.FirnMust(["dump", "-t", $"{pid}", "-D", images]);
+        space.UntilEmpty();
+        File.Delete(Path.Combine(images, "sk-late.img"));
+        Outcome restored = space.FirnMust(["restore", "-D", images, "-d"]);
+        Assert.Contains("sk-late.img", restored.Error, StringComparison.Ordinal);
+        CheckItself(space, pid, work);
+    }
+
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Refused), DisableDiscoveryEnumeration = true)]
     public void Is_refused_by_name_and_unharmed(string name)

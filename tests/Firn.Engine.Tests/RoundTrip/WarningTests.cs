@@ -43,14 +43,31 @@ public sealed class WarningTests
         MustBeWhole(space, pid, work);
     }
 
+    [Theory]
+    [InlineData("unix_gone", "whose client is closed")]
+    [InlineData("inet_udp_error", "an error waits in a UDP socket and is lost, and with it what waits behind it")]
+    public void What_only_a_dump_that_kills_saves_is_a_warning_where_the_tree_runs_on(string target, string warning)
+    {
+        using var space = new PidNamespace();
+        (int pid, _, string images) = Start(space, target);
+        space.FirnMust("dump", "-t", pid.ToString(CultureInfo.InvariantCulture), "-D", images, "-R", "-v4", "-o", "dump.log");
+        Assert.Contains(warning, File.ReadAllText(Path.Combine(images, "dump.log")), StringComparison.Ordinal);
+    }
+
     private static (int Pid, string Work, string Images) Dump(PidNamespace space)
+    {
+        (int pid, string work, string images) = Start(space, "task_zombie");
+        space.FirnMust("dump", "-t", pid.ToString(CultureInfo.InvariantCulture), "-D", images);
+        space.UntilEmpty();
+        return (pid, work, images);
+    }
+
+    private static (int Pid, string Work, string Images) Start(PidNamespace space, string target)
     {
         string work = space.MakeDirectory("work");
         string images = space.MakeDirectory("images");
-        int pid = space.Start([Programs.Target("task_zombie"), work]);
+        int pid = space.Start([Programs.Target(target), work]);
         PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "the target is ready");
-        space.FirnMust("dump", "-t", pid.ToString(CultureInfo.InvariantCulture), "-D", images);
-        space.UntilEmpty();
         return (pid, work, images);
     }
 

@@ -30,7 +30,7 @@ public class AbiTests(ITestOutputHelper output)
         "linux/unix_diag.h", "linux/wait.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
         "linux/fib_rules.h", "linux/veth.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h",
         "linux/netfilter/nfnetlink_conntrack.h", "linux/nexthop.h", "linux/netfilter/ipset/ip_set.h", "linux/if_packet.h",
-        "linux/packet_diag.h", "linux/netlink_diag.h", "linux/if_tun.h", "linux/bpf.h", "asm/statfs.h", "sys/user.h",
+        "linux/packet_diag.h", "linux/netlink_diag.h", "linux/if_tun.h", "linux/bpf.h", "linux/io_uring.h", "asm/statfs.h", "sys/user.h",
         "stddef.h",
     ];
 
@@ -57,6 +57,8 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(InetDiagSockid)] = "struct inet_diag_sockid",
         [typeof(Iovec)] = "struct iovec",
         [typeof(Itimerspec)] = "struct __kernel_itimerspec",
+        [typeof(IoUringCqe)] = "struct io_uring_cqe",
+        [typeof(IoUringSqe)] = "struct io_uring_sqe",
         [typeof(KcmpEpollSlot)] = "struct kcmp_epoll_slot",
         [typeof(RseqCriticalSection)] = "struct rseq_cs",
         [typeof(SchedAttributes)] = "struct sched_attr",
@@ -123,6 +125,8 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(BpfMapAttributes)] = 72,
         [typeof(BpfMapInfo)] = 88,
         [typeof(BpfName)] = 16,
+        [typeof(IoUringOffsets)] = 80,
+        [typeof(IoUringParameters)] = 120,
         [typeof(Ipv6Address)] = 16,
         [typeof(Itimerval)] = 32,
         [typeof(KernelSigaction)] = 32,

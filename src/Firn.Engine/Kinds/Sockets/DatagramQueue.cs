@@ -19,6 +19,7 @@ internal static class DatagramQueue
 {
     private const int LongestDatagram = 0x10000;
     private const int NameSize = 28;
+    private const int ControlSize = 512;
     private const int InetHeaderSize = 20;
     private const int Inet6HeaderSize = 40;
     private const int UdpHeaderSize = 8;
@@ -34,73 +35,66 @@ internal static class DatagramQueue
     public static void Dump(DumpContext context, OpenFile file, SocketFamily family)
     {
         PollEvents events = InetSocket.Poll(file.Taken);
-        if (!events.HasFlag(PollEvents.POLLIN))
+        bool hasError = events.HasFlag(PollEvents.POLLERR);
+        bool hasData = events.HasFlag(PollEvents.POLLIN);
+        bool isKilled = !context.Options.LeaveRunning && !context.Options.LeaveStopped;
+        if (hasError)
         {
-            return;
-        }
-
-        if (events.HasFlag(PollEvents.POLLERR))
-        {
-            // To look further would take the error away.
+            // To look further takes the error away, which then nobody misses.
             context.Log.LogWarning(
-                "pid {Pid} fd {Fd}: an error waits in a UDP socket, and what comes behind it is lost", file.Owner.Pid, file.Number);
-            return;
+                "pid {Pid} {Resource}: an error waits in a UDP socket and is lost{More}",
+                file.Owner.Pid,
+                file.Resource,
+                hasData && !isKilled
+                    ? ", and with it what waits behind it: it is saved where the tree is killed by the dump"
+                    : string.Empty);
         }
 
-        Fd socket = file.Taken;
-        bool isInet6 = family == SocketFamily.AF_INET6;
-        int offset = InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF);
-        int info = InetOptions.Get(socket, SocketLevel.SOL_IP, IpOption.IP_PKTINFO);
-        int info6 = isInet6 ? InetOptions.Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO) : 0;
-        try
+        if (hasData && !hasError)
         {
-            InetOptions.Set(socket, SocketLevel.SOL_IP, IpOption.IP_PKTINFO, 1);
-            if (isInet6)
-            {
-                InetOptions.Set(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO, 1);
-            }
-
-            InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, 0);
-            Walk(context, file);
+            Read(context, file, family, ImageKind.SkQueues);
         }
-        finally
+        else if (hasData && isKilled)
         {
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, offset);
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_IP, IpOption.IP_PKTINFO, info);
-            if (isInet6)
+            context.AfterKill.Add(() =>
             {
-                _ = Sys.SetSocketOption(socket.Number, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO, info6);
-            }
+                InetOptions.Get(file.Taken, SocketLevel.SOL_SOCKET, SocketOption.SO_ERROR);
+                Read(context, file, family, ImageKind.SkLate);
+            });
         }
     }
 
-    private static void Walk(DumpContext context, OpenFile file)
+    private static void Read(DumpContext context, OpenFile file, SocketFamily family, ImageKind kind)
     {
-        byte[] data = new byte[LongestDatagram];
-        byte[] control = new byte[512];
-        byte[] name = new byte[NameSize];
-        while (true)
+        var looking = new Looking(context.Files.State.Get<SocketScript>(), file.Taken, family);
+        int position = 0;
+        for (bool isFirst = true; ; isFirst = false)
         {
-            SysResult result = Sys.ReceiveMessage(
-                file.Taken.Number, data, control, name, MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT, out ReceivedMessage received);
-            if (result.Errno == Errno.EAGAIN)
-            {
-                return;
-            }
+            List<SocketLook> seen = looking.Many(position, isFirst);
 
-            int length = result.OrThrow($"recvmsg({file.Taken}, MSG_PEEK)").Int32;
-            var packet = new SkPacketEntry
+            // A datagram without data is seen from SO_PEEK_OFF on once only, but from the queue's head at any time: UnixQueue.
+            foreach (SocketLook look in isFirst && seen[0].Result.Raw > 0 ? seen.Skip(1) : seen)
             {
-                IdFor = file.Id,
-                Length = (uint)length,
-                Source = ByteString.CopyFrom(name.AsSpan(0, received.AddressLength)),
-            };
-            if (Destination(control.AsSpan(0, received.ControlLength)) is { } destination)
-            {
-                packet.Destination = ByteString.CopyFrom(destination);
-            }
+                if (look.Result.Errno == Errno.EAGAIN)
+                {
+                    return;
+                }
 
-            context.Images.Add(ImageKind.SkQueues, 0, packet, data.AsMemory(0, length).ToArray());
+                int length = look.Result.OrThrow($"recvmsg({file.Taken}, MSG_PEEK)").Int32;
+                var packet = new SkPacketEntry
+                {
+                    IdFor = file.Id,
+                    Length = (uint)length,
+                    Source = ByteString.CopyFrom(look.Address),
+                };
+                if (Destination(look.Control) is { } destination)
+                {
+                    packet.Destination = ByteString.CopyFrom(destination);
+                }
+
+                context.Images.Add(kind, 0, packet, look.Data.ToArray());
+                position += length;
+            }
         }
     }
 
@@ -224,6 +218,54 @@ internal static class DatagramQueue
         return packet;
     }
 
+    /// <summary>Looks into a queue; what that changes of the socket is put back in the same call: <see cref="SocketScript"/>.</summary>
+    private sealed class Looking(SocketScript script, Fd socket, SocketFamily family)
+    {
+        private const int AtOnce = 32;
+
+        private readonly int offset = InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF);
+        private readonly int info = InetOptions.Get(socket, SocketLevel.SOL_IP, IpOption.IP_PKTINFO);
+        private readonly int info6 = family == SocketFamily.AF_INET6
+            ? InetOptions.Get(socket, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO)
+            : -1;
+
+        /// <summary>Some datagrams, from a position on; before them the head of the queue, if asked for.</summary>
+        public List<SocketLook> Many(int position, bool withHead)
+        {
+            List<SocketLook> looks = [];
+            SetInfo(1, 1);
+            if (withHead)
+            {
+                SetOffset(-1);
+                Look();
+            }
+
+            SetOffset(position);
+            for (int i = 0; i < AtOnce; i++)
+            {
+                Look();
+            }
+
+            SetOffset(offset);
+            SetInfo(info, info6);
+            script.Run();
+            return looks;
+
+            void Look() => looks.Add(script.Peek(socket.Number, LongestDatagram, ControlSize, NameSize, MessageFlags.None));
+        }
+
+        private void SetOffset(int value) => script.Set(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, value);
+
+        private void SetInfo(int value, int value6)
+        {
+            script.Set(socket.Number, SocketLevel.SOL_IP, IpOption.IP_PKTINFO, value);
+            if (family == SocketFamily.AF_INET6)
+            {
+                script.Set(socket.Number, SocketLevel.IPPROTO_IPV6, Ipv6Option.IPV6_RECVPKTINFO, value6);
+            }
+        }
+    }
+
     /// <summary>What waits in sockets, by the ids of these.</summary>
     private sealed class Waiting
     {
@@ -231,7 +273,8 @@ internal static class DatagramQueue
 
         public IEnumerable<ImageEntry> Of(RestoreContext context, uint id)
         {
-            packets ??= context.Images.Entries(ImageKind.SkQueues).ToLookup(entry => ((SkPacketEntry)entry.Message).IdFor);
+            packets ??= context.Images.Entries(ImageKind.SkQueues).Concat(context.Images.Entries(ImageKind.SkLate))
+                .ToLookup(entry => ((SkPacketEntry)entry.Message).IdFor);
             return packets[id];
         }
     }

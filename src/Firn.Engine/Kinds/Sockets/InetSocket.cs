@@ -55,10 +55,12 @@ internal sealed partial class InetSocket : FileKind
                 ExamineTcp(context, file);
                 break;
             case SocketType.SOCK_DGRAM when protocol is SocketLevel.IPPROTO_UDP or SocketLevel.IPPROTO_UDPLITE:
-                ExamineUdp(context, file, protocol);
+                ExamineUnsent(context, file, "UDP socket");
                 break;
             case SocketType.SOCK_DGRAM when protocol is SocketLevel.IPPROTO_ICMP or SocketLevel.IPPROTO_ICMPV6:
+                break;
             case SocketType.SOCK_RAW:
+                ExamineUnsent(context, file, "raw socket");
                 break;
             case SocketType type:
                 Refuse(
@@ -232,18 +234,17 @@ internal sealed partial class InetSocket : FileKind
         }
     }
 
-    private static void ExamineUdp(DumpContext context, OpenFile file, int protocol)
+    private static void ExamineUnsent(DumpContext context, OpenFile file, string what)
     {
         int unsent = 0;
         Sys.Ioctl(file.Taken.Number, SocketIoctl.SIOCOUTQ, ref unsent).OrThrow($"ioctl(SIOCOUTQ) of pid {file.Owner.Pid} fd {file.Number}");
-        int cork = protocol == SocketLevel.IPPROTO_UDP ? InetOptions.Get(file.Taken, SocketLevel.IPPROTO_UDP, UdpOption.UDP_CORK) : 0;
-        if (unsent > 0 || cork != 0)
+        if (unsent > 0)
         {
             Refuse(
                 context,
                 file,
                 "udp-corked",
-                "UDP socket",
+                what,
                 "a datagram is being put together (UDP_CORK, MSG_MORE), and can't be read",
                 "let the program send it before the dump");
         }

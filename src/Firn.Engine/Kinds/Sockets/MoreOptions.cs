@@ -67,7 +67,8 @@ internal sealed class MoreOptions : IDisposable
 
     private static readonly int[] OfUdp =
     [
-        UdpOption.UDP_ENCAP, UdpOption.UDP_NO_CHECK6_TX, UdpOption.UDP_NO_CHECK6_RX, UdpOption.UDP_SEGMENT, UdpOption.UDP_GRO,
+        UdpOption.UDP_CORK, UdpOption.UDP_ENCAP, UdpOption.UDP_NO_CHECK6_TX, UdpOption.UDP_NO_CHECK6_RX, UdpOption.UDP_SEGMENT,
+        UdpOption.UDP_GRO,
     ];
 
     private readonly Dictionary<(SocketFamily Family, SocketType Type, int Protocol), Dictionary<(int Level, int Name), byte[]>> fresh = [];

@@ -10,7 +10,6 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>The thread is in that namespace while files are looked at and dumped. sock_diag(7).</remarks>
 internal sealed class SocketTables
 {
-    private readonly List<UnixSocketInfo> waiting = [];
     private readonly Dictionary<uint, InetSockets> inet = [];
     private Dictionary<ulong, UnixSocketInfo>? unix;
     private Dictionary<ulong, PacketSocketInfo>? packet;
@@ -29,12 +28,12 @@ internal sealed class SocketTables
             if (unix is null)
             {
                 using var diag = SockDiag.Open();
-                unix = diag.ReadUnix(waiting);
+                unix = diag.ReadUnix();
                 foreach (DumpedNamespace nested in Nested)
                 {
                     using NamespaceVisit visit = nested.Visit();
                     using var there = SockDiag.Open();
-                    foreach ((ulong inode, UnixSocketInfo info) in there.ReadUnix(waiting))
+                    foreach ((ulong inode, UnixSocketInfo info) in there.ReadUnix())
                     {
                         unix.TryAdd(inode, info);
                     }
@@ -102,14 +101,6 @@ internal sealed class SocketTables
             return netlinkLists;
         }
     }
-
-    /// <summary>
-    /// Whether data waits in a connection to a listener that wasn't accepted and whose client is closed. Its accepting end is not in the
-    /// listener's list, but has its name.
-    /// </summary>
-    public bool HasDataOfClosedClient(UnixSocketInfo listener)
-        => Unix.Count > 0 && waiting.Exists(end => end.ReceiveQueue > 0 && end.PeerInode is null or 0
-            && end.Type == listener.Type && end.Name.AsSpan().SequenceEqual(listener.Name));
 
     /// <summary>Whether a file is a socket itself, and not its name in a file system.</summary>
     public static bool IsSocket(OpenFile file)

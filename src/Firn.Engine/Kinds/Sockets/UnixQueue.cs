@@ -17,10 +17,10 @@ namespace Firn.Engine.Kinds.Sockets;
 /// ends there.
 /// </para>
 /// </remarks>
-internal static class UnixQueue
+internal static partial class UnixQueue
 {
     private const int LongestAddress = 110;
-    private const int FirstBuffer = 256 * 1024;
+    private const int FirstRoom = 256 * 1024;
     private const int ControlSize = 8192;
     private const int ScmPidFd = 4;
     private const uint NoId = 65534;
@@ -30,6 +30,16 @@ internal static class UnixQueue
     /// <summary>Saves a queue.</summary>
     /// <exception cref="LinuxException">It can't be peeked at.</exception>
     public static void Dump(DumpContext context, OpenFile file)
+    {
+        foreach ((SkPacketEntry packet, ReadOnlyMemory<byte> bytes) in Packets(context, file))
+        {
+            context.Images.Add(ImageKind.SkQueues, 0, packet, bytes);
+        }
+    }
+
+    /// <summary>What is in a queue, as images have it.</summary>
+    /// <exception cref="LinuxException">It can't be peeked at.</exception>
+    public static IEnumerable<(SkPacketEntry Packet, ReadOnlyMemory<byte> Bytes)> Packets(DumpContext context, OpenFile file)
     {
         foreach (QueuedMessage message in Read(context, file))
         {
@@ -66,7 +76,7 @@ internal static class UnixQueue
                 packet.Credentials = new SkCredentialsEntry { Pid = context.InnerId(sender.pid), Uid = sender.uid, Gid = sender.gid };
             }
 
-            context.Images.Add(ImageKind.SkQueues, 0, packet, message.Bytes);
+            yield return (packet, message.Bytes);
         }
     }
 
@@ -100,35 +110,25 @@ internal static class UnixQueue
             return messages;
         }
 
-        int offset = SocketTables.Option(file, SocketOption.SO_PEEK_OFF);
-        int hasCredentials = SocketTables.Option(file, SocketOption.SO_PASSCRED);
-        try
+        var looking = new Looking(context, file);
+        if (isStream)
         {
-            SetOption(socket, SocketOption.SO_PASSCRED, 1);
-            if (isStream)
-            {
-                ReadStream(context, file, messages, (poll.revents & PollEvents.POLLPRI) != 0);
-            }
-            else
-            {
-                ReadPackets(context, file, messages);
-            }
+            ReadStream(looking, messages, (poll.revents & PollEvents.POLLPRI) != 0);
         }
-        finally
+        else
         {
-            SetOption(socket, SocketOption.SO_PASSCRED, hasCredentials);
-            SetOption(socket, SocketOption.SO_PEEK_OFF, offset);
+            ReadPackets(looking, messages);
         }
 
         return messages;
     }
 
     // Exactly what is there: to look further would take a pending error.
-    private static void ReadStream(DumpContext context, OpenFile file, List<QueuedMessage> messages, bool hasMark)
+    private static void ReadStream(Looking looking, List<QueuedMessage> messages, bool hasMark)
     {
-        int socket = file.Taken.Number;
+        OpenFile file = looking.File;
         int rest = 0;
-        Sys.Ioctl(socket, SocketIoctl.SIOCINQ, ref rest).OrThrow($"ioctl(SIOCINQ) of {file.Resource}");
+        Sys.Ioctl(looking.Socket, SocketIoctl.SIOCINQ, ref rest).OrThrow($"ioctl(SIOCINQ) of {file.Resource}");
         bool isInline = SocketTables.Option(file, SocketOption.SO_OOBINLINE) != 0;
         int first = 0;
         if (hasMark && !isInline && IsAtMark(file))
@@ -139,11 +139,10 @@ internal static class UnixQueue
             first = 1;
         }
 
-        byte[] buffer = new byte[rest];
         int position = 0;
         while (position < rest - first)
         {
-            Peeked peeked = Peek(context, file, position, buffer, default);
+            Peeked peeked = looking.Once(position, rest - first - position);
             if (peeked.Length == 0)
             {
                 throw new CheckpointException($"{file.Resource}: {rest - position} bytes of its queue can't be peeked at")
@@ -152,40 +151,34 @@ internal static class UnixQueue
                 };
             }
 
-            int begin = peeked.Rights.Count == 0 ? 0 : BeginOfLastBuffer(socket, position, peeked.Length);
+            int begin = peeked.Rights.Count == 0 ? 0 : BeginOfLastBuffer(looking, position, peeked.Length);
             if (begin > 0)
             {
-                messages.Add(new QueuedMessage(buffer.AsSpan(0, begin).ToArray(), null, [], peeked.Sender, false));
+                messages.Add(new QueuedMessage(peeked.Bytes.AsMemory(0, begin), null, [], peeked.Sender, false));
             }
 
-            messages.Add(
-                new QueuedMessage(buffer.AsSpan(begin, peeked.Length - begin).ToArray(), null, peeked.Rights, peeked.Sender, false));
+            messages.Add(new QueuedMessage(peeked.Bytes.AsMemory(begin), null, peeked.Rights, peeked.Sender, false));
             position += peeked.Length;
         }
 
         if (hasMark)
         {
-            FindMark(context, file, messages, isInline);
+            FindMark(looking, messages, isInline);
         }
     }
 
     // The mark is a buffer of one byte at which a peek has ended; so it is the beginning of a message here.
-    private static void FindMark(DumpContext context, OpenFile file, List<QueuedMessage> messages, bool isInline)
+    private static void FindMark(Looking looking, List<QueuedMessage> messages, bool isInline)
     {
-        int socket = file.Taken.Number;
+        OpenFile file = looking.File;
         var found = new List<int>();
         int position = 0;
-        Span<byte> one = stackalloc byte[1];
         for (int i = 0; i < messages.Count; i++)
         {
             bool isLikely = (i > 0 || IsAtMark(file)) && (isInline || messages[i].Bytes.Span[0] == MarkByte(file));
-            if (isLikely)
+            if (isLikely && looking.WholeBuffers(position, 1).Raw == 1)
             {
-                SetOption(socket, SocketOption.SO_PEEK_OFF, position);
-                if (Sys.PeekWholeBuffers(socket, one).Raw == 1)
-                {
-                    found.Add(i);
-                }
+                found.Add(i);
             }
 
             position += messages[i].Bytes.Length;
@@ -193,7 +186,7 @@ internal static class UnixQueue
 
         if (found is not [int index])
         {
-            context.Files.State.Get<Queues>().Ambiguous.Add(file);
+            looking.Context.Files.State.Get<Queues>().Ambiguous.Add(file);
             return;
         }
 
@@ -220,179 +213,184 @@ internal static class UnixQueue
         return one[0];
     }
 
-    private static int BeginOfLastBuffer(int socket, int position, int length)
+    private static int BeginOfLastBuffer(Looking looking, int position, int length)
     {
-        SetOption(socket, SocketOption.SO_PEEK_OFF, position);
-        SysResult whole = Sys.PeekWholeBuffers(socket, new byte[length - 1]);
-        return whole.Errno == Errno.EFAULT ? 0 : whole.OrThrow($"recvmsg(MSG_PEEK) of fd {socket}").Int32;
+        SysResult whole = looking.WholeBuffers(position, length - 1);
+        return whole.Errno == Errno.EFAULT ? 0 : whole.OrThrow($"recvmsg(MSG_PEEK) of {looking.File.Resource}").Int32;
     }
 
-    private static void ReadPackets(DumpContext context, OpenFile file, List<QueuedMessage> messages)
+    // A packet without data is seen from SO_PEEK_OFF on once only (skb_set_peeked()), but from the queue's head at any time; so the head is
+    // looked at first, and the walk that follows passes over it where it has no data.
+    private static void ReadPackets(Looking looking, List<QueuedMessage> messages)
     {
-        int socket = file.Taken.Number;
-        bool isDatagram = SocketTables.Option(file, SocketOption.SO_TYPE) == (int)SocketType.SOCK_DGRAM;
-        byte[] buffer = new byte[FirstBuffer];
-        Span<byte> address = stackalloc byte[LongestAddress];
-        int offset = 0;
-        SetOption(socket, SocketOption.SO_PEEK_OFF, 0);
-        while (true)
+        int position = 0;
+        for (bool isFirst = true; ; isFirst = false)
         {
-            Peeked peeked = Peek(context, file, -1, buffer, address);
-            if (peeked.IsEnd)
+            List<Peeked> seen = looking.Many(position, isFirst);
+            if (isFirst && seen[0] is { Length: > 0 })
             {
-                return;
+                seen.RemoveAt(0);
             }
 
-            if (peeked.Length > buffer.Length)
+            int rest = 0;
+            foreach (Peeked peeked in seen)
             {
-                buffer = new byte[peeked.Length];
-                SetOption(socket, SocketOption.SO_PEEK_OFF, offset);
-                continue;
-            }
-
-            offset += peeked.Length;
-            ByteString? source = isDatagram && peeked.AddressLength > sizeof(ushort)
-                ? ByteString.CopyFrom(address[sizeof(ushort)..peeked.AddressLength])
-                : null;
-            messages.Add(new QueuedMessage(buffer.AsSpan(0, peeked.Length).ToArray(), source, peeked.Rights, peeked.Sender, false));
-        }
-    }
-
-    // A position of -1 is where the last peek has ended.
-    private static Peeked Peek(DumpContext context, OpenFile file, int position, byte[] buffer, Span<byte> address)
-    {
-        const MessageFlags Flags =
-            MessageFlags.MSG_PEEK | MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_TRUNC | MessageFlags.MSG_CMSG_CLOEXEC;
-        int socket = file.Taken.Number;
-        if (position >= 0)
-        {
-            SetOption(socket, SocketOption.SO_PEEK_OFF, position);
-        }
-
-        Span<byte> control = stackalloc byte[ControlSize];
-        SysResult result = Sys.ReceiveMessage(socket, buffer, control, address, Flags, out ReceivedMessage received);
-        if (result.Errno == Errno.EAGAIN)
-        {
-            return new Peeked(0, 0, [], null, true);
-        }
-
-        int length = result.OrThrow($"recvmsg(MSG_PEEK) of {file.Resource}").Int32;
-        var rights = new List<OpenFile>();
-        Ucred? sender = null;
-        foreach (ControlMessage part in new ControlMessages(control[..received.ControlLength]))
-        {
-            if (part.Level != SocketLevel.SOL_SOCKET)
-            {
-                continue;
-            }
-
-            switch (part.Type)
-            {
-                case ControlMessageType.SCM_RIGHTS:
-                    foreach (int fd in MemoryMarshal.Cast<byte, int>(part.Data))
-                    {
-                        rights.Add(context.Files.AddInFlight(file, new Fd(fd)));
-                    }
-
-                    break;
-                case ControlMessageType.SCM_CREDENTIALS:
-                    sender = MemoryMarshal.Read<Ucred>(part.Data);
-                    break;
-                case ScmPidFd when MemoryMarshal.Read<int>(part.Data) is >= 0 and int pidfd:
-                    Sys.Close(pidfd);
-                    break;
-            }
-        }
-
-        if (received.Flags.HasFlag(MessageFlags.MSG_CTRUNC))
-        {
-            throw new CheckpointException(
-                $"{file.Resource}: not all descriptors in its queue can be taken; raise the hard limit of open files (ulimit -Hn)")
-            {
-                Pid = file.Owner.Pid,
-            };
-        }
-
-        // What a queue that is shut for reading gives at its end.
-        bool isEnd = length == 0 && sender is null;
-        bool isNobody = sender is { pid: 0, uid: NoId, gid: NoId };
-        return new Peeked(length, received.AddressLength, rights, isNobody ? null : sender, isEnd);
-    }
-
-    private static void SetOption(int socket, int option, int value)
-        => Sys.SetSocketOption(socket, SocketLevel.SOL_SOCKET, option, value).OrThrow($"setsockopt(fd {socket}, {option}, {value})");
-
-    // ---- restore
-
-    /// <summary>Fills a queue.</summary>
-    /// <param name="message">The socket.</param>
-    /// <param name="peer">The other end, where it has one.</param>
-    /// <param name="queue">What to put there.</param>
-    /// <param name="names">The names of Unix sockets.</param>
-    /// <param name="named">Finds a datagram socket of the tree by name.</param>
-    /// <param name="cargo">Makes the control messages that go with a packet.</param>
-    /// <exception cref="LinuxException">The kernel doesn't take it.</exception>
-    public static void Fill(
-        UnixSkEntry message,
-        Fd? peer,
-        List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> queue,
-        UnixNames names,
-        Func<ByteString, Fd?> named,
-        UnixCargo cargo)
-    {
-        foreach ((SkPacketEntry packet, ReadOnlyMemory<byte> bytes) in queue)
-        {
-            using UnixCargo.Load load = cargo.Of(packet);
-            if (peer is not null)
-            {
-                Send(peer, bytes.Span, message, packet, load, default);
-            }
-            else if (packet.HasSource && named(packet.Source) is { } sender)
-            {
-                names.WithAddress(message, address => Send(sender, bytes.Span, message, packet, load, address));
-            }
-            else
-            {
-                // From a socket that is gone; its name, where it had one, can be had for a moment.
-                using var passing = new Fd(
-                    Sys.Socket(
-                        SocketFamily.AF_UNIX,
-                        SocketType.SOCK_DGRAM | SocketType.SOCK_CLOEXEC).OrThrow("socket(AF_UNIX, SOCK_DGRAM)").Int32);
-                if (packet.HasSource)
+                if (peeked.IsEnd)
                 {
-                    names.BindForAMoment(passing, new UnixSkEntry { Name = packet.Source });
+                    return;
                 }
 
-                names.WithAddress(message, address => Send(passing, bytes.Span, message, packet, load, address));
+                // A packet that was longer than there was room goes on in the next look.
+                bool goesOn = rest > 0;
+                rest = peeked.Length - peeked.Bytes.Length;
+                if (goesOn)
+                {
+                    continue;
+                }
+
+                byte[] bytes = peeked.Bytes.Length == peeked.Length ? peeked.Bytes : looking.Once(position, peeked.Length).Bytes;
+                messages.Add(new QueuedMessage(bytes, peeked.Source, peeked.Rights, peeked.Sender, false));
+                position += peeked.Length;
             }
         }
     }
 
-    private static void Send(
-        Fd sender, ReadOnlySpan<byte> bytes, UnixSkEntry message, SkPacketEntry packet, UnixCargo.Load load, ReadOnlySpan<byte> address)
+    /// <summary>Looks into one queue; what that changes of the socket is put back in the same call: <see cref="SocketScript"/>.</summary>
+    private sealed class Looking
     {
-        MessageFlags flags = MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_NOSIGNAL | (packet.OutOfBand ? MessageFlags.MSG_OOB : 0);
-        bool isStream = message.Type == (uint)SocketType.SOCK_STREAM;
-        bool hasGrown = false;
-        ReadOnlySpan<byte> control = load.Control;
-        do
+        private const int AtOnce = 32;
+        private const MessageFlags Flags = MessageFlags.MSG_TRUNC | MessageFlags.MSG_CMSG_CLOEXEC;
+
+        private readonly SocketScript script;
+        private readonly bool isDatagram;
+        private readonly int offset;
+        private readonly int hasCredentials;
+
+        public Looking(DumpContext context, OpenFile file)
         {
-            SysResult sent = Sys.SendMessage(sender.Number, bytes, control, address, flags);
-            if (!hasGrown && sent.Errno is Errno.EAGAIN or Errno.EMSGSIZE)
+            Context = context;
+            File = file;
+            Socket = file.Taken.Number;
+            script = context.Files.State.Get<SocketScript>();
+            isDatagram = SocketTables.Option(file, SocketOption.SO_TYPE) == (int)SocketType.SOCK_DGRAM;
+            offset = SocketTables.Option(file, SocketOption.SO_PEEK_OFF);
+            hasCredentials = SocketTables.Option(file, SocketOption.SO_PASSCRED);
+        }
+
+        public DumpContext Context { get; }
+
+        public OpenFile File { get; }
+
+        public int Socket { get; }
+
+        /// <summary>One message, or a stretch of a stream, from a position on.</summary>
+        public Peeked Once(int position, int room)
+        {
+            Begin(position);
+            SocketLook look = script.Peek(Socket, room, ControlSize, LongestAddress, Flags);
+            End();
+            return Take(look);
+        }
+
+        /// <summary>How much of a stream lies in whole buffers that fit into some room.</summary>
+        public SysResult WholeBuffers(int position, int room)
+        {
+            Begin(position);
+            SocketLook look = script.Peek(Socket, room, 0, 0, MessageFlags.None, wholeBuffers: true);
+            End();
+            return look.Result;
+        }
+
+        /// <summary>Some packets, from a position on; before them the head of the queue, if asked for.</summary>
+        public List<Peeked> Many(int position, bool withHead)
+        {
+            List<SocketLook> looks = [];
+            Begin(withHead ? -1 : position);
+            if (withHead)
             {
-                // The options come later, and set the size that it had.
-                hasGrown = true;
-                SocketOptions.GrowSendBuffer(sender, (2 * bytes.Length) + (64 * 1024));
-                continue;
+                looks.Add(script.Peek(Socket, FirstRoom, ControlSize, LongestAddress, Flags));
+                SetOption(SocketOption.SO_PEEK_OFF, position);
             }
 
-            int length = sent.OrThrow(
-                $"send of {bytes.Length} bytes into the queue of unix socket {UnixSocket.NameText(message.Name.Span)} (file "
-                    + $"{message.Id})").Int32;
-            bytes = isStream ? bytes[length..] : default;
-            control = load.Later;
+            // Descriptors come anew with each look: not too many at once.
+            for (int i = 0; i < (File.Info.QueuedFds > 0 ? 1 : AtOnce); i++)
+            {
+                looks.Add(script.Peek(Socket, FirstRoom, ControlSize, LongestAddress, Flags));
+            }
+
+            End();
+
+            // All of them: the descriptors that came are open here.
+            return [.. looks.Select(Take)];
         }
-        while (!bytes.IsEmpty);
+
+        private void Begin(int position)
+        {
+            SetOption(SocketOption.SO_PASSCRED, 1);
+            SetOption(SocketOption.SO_PEEK_OFF, position);
+        }
+
+        private void End()
+        {
+            SetOption(SocketOption.SO_PEEK_OFF, offset);
+            SetOption(SocketOption.SO_PASSCRED, hasCredentials);
+            script.Run();
+        }
+
+        private void SetOption(int option, int value) => script.Set(Socket, SocketLevel.SOL_SOCKET, option, value);
+
+        private Peeked Take(SocketLook look)
+        {
+            if (look.Result.Errno == Errno.EAGAIN)
+            {
+                return new Peeked([], 0, null, [], null, true);
+            }
+
+            int length = look.Result.OrThrow($"recvmsg(MSG_PEEK) of {File.Resource}").Int32;
+            var rights = new List<OpenFile>();
+            Ucred? sender = null;
+            foreach (ControlMessage part in new ControlMessages(look.Control))
+            {
+                if (part.Level != SocketLevel.SOL_SOCKET)
+                {
+                    continue;
+                }
+
+                switch (part.Type)
+                {
+                    case ControlMessageType.SCM_RIGHTS:
+                        foreach (int fd in MemoryMarshal.Cast<byte, int>(part.Data))
+                        {
+                            rights.Add(Context.Files.AddInFlight(File, new Fd(fd)));
+                        }
+
+                        break;
+                    case ControlMessageType.SCM_CREDENTIALS:
+                        sender = MemoryMarshal.Read<Ucred>(part.Data);
+                        break;
+                    case ScmPidFd when MemoryMarshal.Read<int>(part.Data) is >= 0 and int pidfd:
+                        Sys.Close(pidfd);
+                        break;
+                }
+            }
+
+            if (look.Received.Flags.HasFlag(MessageFlags.MSG_CTRUNC))
+            {
+                throw new CheckpointException(
+                    $"{File.Resource}: not all descriptors in its queue can be taken; raise the hard limit of open files (ulimit -Hn)")
+                {
+                    Pid = File.Owner.Pid,
+                };
+            }
+
+            // What a queue that is shut for reading gives at its end.
+            bool isEnd = length == 0 && sender is null;
+            bool isNobody = sender is { pid: 0, uid: NoId, gid: NoId };
+            ByteString? source = isDatagram && look.Received.AddressLength > sizeof(ushort)
+                ? ByteString.CopyFrom(look.Address[sizeof(ushort)..])
+                : null;
+            return new Peeked(look.Data.ToArray(), length, source, rights, isNobody ? null : sender, isEnd);
+        }
     }
 
     private sealed class Queues
@@ -402,7 +400,8 @@ internal static class UnixQueue
         public HashSet<OpenFile> Ambiguous { get; } = [];
     }
 
-    private sealed record Peeked(int Length, int AddressLength, List<OpenFile> Rights, Ucred? Sender, bool IsEnd);
+    // Of a packet that is longer than there was room, the bytes are fewer than the length says.
+    private sealed record Peeked(byte[] Bytes, int Length, ByteString? Source, List<OpenFile> Rights, Ucred? Sender, bool IsEnd);
 }
 
 /// <summary>A message in a queue, or a part of a stream.</summary>

@@ -19,7 +19,8 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>
 /// <para>Kernel: net/unix/af_unix.c, unix(7), sock_diag(7).</para>
 /// <para>
-/// Queues are peeked at, never read. What can only be had by taking it is refused: early data of a connection that wasn't accepted.
+/// Queues are peeked at, never read. What can only be had by taking it, early data of a connection that wasn't accepted, is read when the
+/// tree is killed, and refused where it isn't: <see cref="EarlyData"/>.
 /// </para>
 /// </remarks>
 internal sealed class UnixSocket : FileKind
@@ -71,7 +72,8 @@ internal sealed class UnixSocket : FileKind
                 "let the program receive it before the dump");
         }
 
-        if (poll.revents.HasFlag(PollEvents.POLLERR) && !CanHaveError(file, info))
+        if (poll.revents.HasFlag(PollEvents.POLLERR) && !CanHaveError(file, info)
+            && (info.Type == SocketType.SOCK_DGRAM || !context.Files.State.Get<EarlyData>().AddBehindError(context, file)))
         {
             Refuse(
                 context,
@@ -79,7 +81,9 @@ internal sealed class UnixSocket : FileKind
                 info,
                 "unix-error-pending",
                 "an error waits to be reported, and to look into the queue would take it away",
-                "let the program read from it before the dump");
+                info.Type == SocketType.SOCK_DGRAM
+                    ? "let the program read from it before the dump"
+                    : "let the program read from it before the dump; a dump that kills the tree saves it, unless descriptors wait, too");
         }
 
         ExaminePeers(context, file, info, tables);
@@ -110,7 +114,8 @@ internal sealed class UnixSocket : FileKind
             message.Shutdown = (SkShutdown)info.Shutdown;
         }
 
-        if (info.PendingClients.Length > 1 || info.PendingClients.Contains(0UL))
+        message.Early.Add(context.Files.State.Get<EarlyData>().PlacesOf(file));
+        if (info.PendingClients.Length > 1 || info.PendingClients.Contains(0UL) || message.Early.Count > 0)
         {
             message.Pending.Add(info.PendingClients.Select(inode => (uint)inode));
         }
@@ -150,6 +155,10 @@ internal sealed class UnixSocket : FileKind
         {
             DumpError(file, message);
             UnixQueue.Dump(context, file);
+            if (context.Files.State.Get<EarlyData>().IsLate(file))
+            {
+                message.IsLate = true;
+            }
         }
     }
 
@@ -206,14 +215,14 @@ internal sealed class UnixSocket : FileKind
 
     private static void ExaminePeers(DumpContext context, OpenFile file, UnixSocketInfo info, SocketTables tables)
     {
-        foreach (ulong client in info.PendingClients)
+        EarlyData early = context.Files.State.Get<EarlyData>();
+        for (int place = 0; place < info.PendingClients.Length; place++)
         {
-            string? reason = client switch
-            {
-                0 => tables.HasDataOfClosedClient(info) ? "has brought data, and is closed by its client" : null,
-                _ when tables.Find(context, client) is null => "comes from outside of the tree",
-                _ => tables.Unix[client].SendQueue > 0 ? "has brought data" : null,
-            };
+            ulong client = info.PendingClients[place];
+            string? reason = client == 0 ? early.AddOfGone(context, file, place)
+                : tables.Find(context, client) is null ? "comes from outside of the tree"
+                : tables.Unix[client].SendQueue > 0 ? early.Add(context, file, place)
+                : null;
             if (reason is not null)
             {
                 Refuse(

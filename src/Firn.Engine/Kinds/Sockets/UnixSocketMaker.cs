@@ -13,7 +13,7 @@ namespace Firn.Engine.Kinds.Sockets;
 /// there, queues, while senders can still send; then what takes something away: shutdown, closed peers, options, unlinked names. Where a
 /// queue names tasks of the tree, by credentials or pidfds, all of that waits until those exist.
 /// </remarks>
-internal sealed class UnixSocketMaker : IDisposable
+internal sealed partial class UnixSocketMaker : IDisposable
 {
     /// <summary>Flag of an entry that stands for a socket outside (CRIU's USK_EXTERN).</summary>
     public const uint External = 1;
@@ -29,6 +29,7 @@ internal sealed class UnixSocketMaker : IDisposable
     private readonly Dictionary<(SocketType Type, ByteString Name, uint Place), Fd> passingListeners = [];
     private readonly List<Fd> passing = [];
     private readonly UnixNames names;
+    private readonly EarlyData early = new();
     private bool isComplete;
 
     /// <summary>Plans for the entries of files.img.</summary>
@@ -59,6 +60,8 @@ internal sealed class UnixSocketMaker : IDisposable
                 node.Queue.Add((message, packet.Payload));
             }
         }
+
+        nodes.ForEach(node => node.Queue.AddRange(early.Of(context, node.Message)));
     }
 
     /// <summary>Makes them, and provides each for its id.</summary>
@@ -120,7 +123,8 @@ internal sealed class UnixSocketMaker : IDisposable
     public void Complete(bool hasTasks)
     {
         var cargo = new UnixCargo(context);
-        if (isComplete || (!hasTasks && nodes.Any(node => node.Queue.Any(packet => cargo.NeedsTasks(packet.Message)))))
+        if (isComplete || (!hasTasks && nodes.Any(
+            node => node.Queue.Concat(node.Early.SelectMany(early => early.Packets)).Any(packet => cargo.NeedsTasks(packet.Message)))))
         {
             return;
         }
@@ -129,6 +133,10 @@ internal sealed class UnixSocketMaker : IDisposable
         foreach (Node node in nodes)
         {
             UnixQueue.Fill(node.Message, Sender(node), node.Queue, names, NamedDatagram, cargo);
+            foreach ((Node? client, Fd? gone, List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> packets) in node.Early)
+            {
+                UnixQueue.Fill(node.Message, gone ?? client!.Fd, packets, names, NamedDatagram, cargo);
+            }
         }
 
         foreach (Node node in nodes.Where(node => node.IsDatagram && node.Peer is not null && node.Role == Role.Alone))
@@ -305,37 +313,6 @@ internal sealed class UnixSocketMaker : IDisposable
         names.Connect(node.Fd!, peer.Message, node.Message.Id, null);
     }
 
-    // Each listener's in the order in which they will be accepted; what has closed since, closes again.
-    private void MakePending()
-    {
-        foreach (IGrouping<Node, Node> clients in nodes.Where(node => node.Role == Role.Pending).ToLookup(node => node.Peer!))
-        {
-            foreach (Node node in clients.OrderBy(node => node.Peer!.Message.Pending.IndexOf(node.Message.Ino)))
-            {
-                ConnectGone(node.Peer!, node);
-                MakeAlone(node);
-                Connect(node, node.Peer!);
-            }
-        }
-
-        foreach (Node listener in nodes.Where(node => node.Role == Role.Listener))
-        {
-            ConnectGone(listener, null);
-        }
-    }
-
-    // Those that come before a client, or all that are left.
-    private void ConnectGone(Node listener, Node? before)
-    {
-        while (listener.GoneClients.TryPeek(out int place)
-            && (before is null || place < listener.Message.Pending.IndexOf(before.Message.Ino)))
-        {
-            listener.GoneClients.Dequeue();
-            using Fd client = Open(listener);
-            names.Connect(client, listener.Message, listener.Message.Id, null);
-        }
-    }
-
     private static Fd? Sender(Node node) => node.GonePeer ?? (node.Role is Role.Connected or Role.PairedDatagram ? node.Peer!.Fd : null);
 
     private Fd? NamedDatagram(ByteString name) => datagrams.GetValueOrDefault(name)?.Fd;
@@ -351,7 +328,7 @@ internal sealed class UnixSocketMaker : IDisposable
             Sys.Shutdown(node.Fd!.Number, how).OrThrow($"shutdown({how}) of {node}");
         }
 
-        foreach (Node node in nodes.Where(node => node is { Message.Error: not 0, GonePeer: not null }))
+        foreach (Node node in nodes.Where(node => (node.Message.Error != 0 || node.IsReset) && node.GonePeer is not null))
         {
             // A peer that closes without having read this, resets the connection.
             Sys.Send(node.Fd!.Number, [0], MessageFlags.MSG_DONTWAIT | MessageFlags.MSG_NOSIGNAL).OrThrow($"send from {node}");
@@ -370,75 +347,5 @@ internal sealed class UnixSocketMaker : IDisposable
             SocketOptions.Write(node.Fd!, node.Message.Opts);
             FileOwner.RestoreFlags(node.Fd!, node.Message.Flags);
         }
-    }
-
-    private enum Role
-    {
-        /// <summary>Made by socket(2), maybe with a name; a datagram socket is connected later.</summary>
-        Alone,
-        Listener,
-
-        /// <summary>A stream or packets, with its peer in the tree.</summary>
-        Connected,
-
-        /// <summary>Two datagram sockets, connected to each other, at least one of them without a name to connect to.</summary>
-        PairedDatagram,
-
-        /// <summary>Its peer is closed.</summary>
-        Orphan,
-
-        /// <summary>Connected, and not accepted yet.</summary>
-        Pending,
-
-        /// <summary>Its task waits at it for the answer to its own request for a dump.</summary>
-        Answered,
-
-        /// <summary>Not of the tree; kept for its name.</summary>
-        Outside,
-    }
-
-    private sealed class Node(UnixSkEntry message)
-    {
-        public UnixSkEntry Message { get; } = message;
-
-        public Node? Peer { get; set; }
-
-        public Fd? Fd { get; set; }
-
-        /// <summary>Whether it is among the restored files, which it belongs to then.</summary>
-        public bool IsProvided { get; set; }
-
-        /// <summary>The other end, for as long as a closed peer is still needed to fill the queue.</summary>
-        public Fd? GonePeer { get; set; }
-
-        /// <summary>Where in the queue of those that wait to be accepted there are some that are closed already.</summary>
-        public Queue<int> GoneClients { get; } = new(
-            message.Pending.Select((inode, place) => (Inode: inode, Place: place)).Where(client => client.Inode == 0)
-                .Select(client => client.Place));
-
-        public List<(SkPacketEntry Message, ReadOnlyMemory<byte> Bytes)> Queue { get; } = [];
-
-        public SocketType Type => (SocketType)Message.Type;
-
-        public bool IsDatagram => Type == SocketType.SOCK_DGRAM;
-
-        public Role Role => (TcpState)Message.State switch
-        {
-            _ when (Message.Uflags & External) != 0 => Role.Outside,
-            _ when (Message.Uflags & Service) != 0 => Role.Answered,
-            TcpState.TCP_LISTEN => Role.Listener,
-
-            // With a name it may as well be one that others have connected to, as CRIU saves it; a closed peer would shut those out.
-            TcpState.TCP_ESTABLISHED when Peer is null && IsDatagram && Message.Name.Length > 0 => Role.Alone,
-            TcpState.TCP_ESTABLISHED when Peer is null => Role.Orphan,
-            TcpState.TCP_ESTABLISHED when Peer.Message.State == (uint)TcpState.TCP_LISTEN => Role.Pending,
-            _ when Peer is null
-                || Peer.Message.Peer != Message.Ino
-                || (IsDatagram && Message.Name.Length > 0 && Peer.Message.Name.Length > 0)
-                => Role.Alone,
-            _ => IsDatagram ? Role.PairedDatagram : Role.Connected,
-        };
-
-        public override string ToString() => $"unix socket {UnixSocket.NameText(Message.Name.Span)} (file {Message.Id})";
     }
 }
