@@ -77,4 +77,50 @@ public static unsafe partial class Sys
             return Kernel.Call(Sysno.bpf, BpfConstants.BPF_MAP_UPDATE_BATCH, (nint)attributes, BatchWords * sizeof(ulong));
         }
     }
+
+    /// <summary>bpf(2), BPF_PROG_LOAD of a program that is run for each object that the kernel walks through (an iterator).</summary>
+    /// <param name="instructions">The program, 8 bytes an instruction (struct bpf_insn).</param>
+    /// <param name="target">The number of the iterator's function among the kernel's types.</param>
+    /// <returns>A descriptor, close-on-exec; or -errno.</returns>
+    public static SysResult BpfIteratorLoad(ReadOnlySpan<ulong> instructions, int target)
+    {
+        // A program that writes to the iterator's reader must say that it is under the GPL too: "Dual MIT/GPL".
+        fixed (ulong* first = instructions)
+        fixed (byte* license = "Dual MIT/GPL\0"u8)
+        {
+            BpfProgramAttributes attributes = new()
+            {
+                prog_type = BpfConstants.BPF_PROG_TYPE_TRACING,
+                insn_cnt = (uint)instructions.Length,
+                insns = (ulong)first,
+                license = (ulong)license,
+                expected_attach_type = BpfConstants.BPF_TRACE_ITER,
+                attach_btf_id = (uint)target,
+            };
+            return Kernel.Call(Sysno.bpf, BpfConstants.BPF_PROG_LOAD, (nint)(&attributes), sizeof(BpfProgramAttributes));
+        }
+    }
+
+    /// <summary>bpf(2), BPF_LINK_CREATE: binds an iterator's program to one process.</summary>
+    /// <param name="program">The program.</param>
+    /// <param name="pid">The process, by its number in the pid namespace of the caller.</param>
+    /// <returns>A descriptor, close-on-exec; or -errno.</returns>
+    public static SysResult BpfIteratorLink(int program, int pid)
+    {
+        // union bpf_iter_link_info: the thread, the process, its pidfd, of which one alone may be given.
+        ulong* which = stackalloc ulong[2] { (uint)pid, 0 };
+        ulong* attributes = stackalloc ulong[4]
+        {
+            (uint)program, BpfConstants.BPF_TRACE_ITER, (ulong)which, 2 * sizeof(ulong),
+        };
+        return Kernel.Call(Sysno.bpf, BpfConstants.BPF_LINK_CREATE, (nint)attributes, 4 * sizeof(ulong));
+    }
+
+    /// <summary>bpf(2), BPF_ITER_CREATE: begins a walk, which goes on as it is read.</summary>
+    /// <returns>A descriptor, close-on-exec; or -errno.</returns>
+    public static SysResult BpfIteratorOpen(int link)
+    {
+        ulong attributes = (uint)link;
+        return Kernel.Call(Sysno.bpf, BpfConstants.BPF_ITER_CREATE, (nint)(&attributes), sizeof(ulong));
+    }
 }

@@ -23,6 +23,9 @@ public sealed class Guard : IDisposable
     private readonly int pid;
     private Fd? pipe;
 
+    /// <summary>The end of the pipe whose last close it waits for.</summary>
+    internal int Pipe => pipe?.Number ?? throw new InvalidOperationException("the guard was sent away");
+
     private Guard(int pid, Fd pipe)
     {
         this.pid = pid;
@@ -116,35 +119,74 @@ public sealed class Guard : IDisposable
 /// <summary>What a <see cref="Guard"/> is to do, in order. No error keeps it from the next.</summary>
 public sealed class GuardPlan
 {
-    private readonly List<(int Pid, string? Path, byte[] Data)> acts = [];
+    // In place of an argument that is known only later: a descriptor's number in the guard, the address of an act's data.
+    private const long ItsDescriptor = long.MinValue;
+    private const long ItsData = long.MinValue + 1;
+
+    // Above all that the program has.
+    private const long WordAddress = 0x7000_0000;
+    private const int FUTEX_WAKE = 1;
+
+    private readonly List<Act> acts = [];
+
+    private int before = -1;
 
     /// <summary>Whether there is nothing to do.</summary>
     public bool IsEmpty => acts.Count == 0;
 
-    /// <summary>Kills a process.</summary>
-    public GuardPlan Kill(int pid)
+    /// <summary>Another guard, which watches already, acts only when this one is through.</summary>
+    public GuardPlan Before(Guard other)
     {
-        acts.Add((pid, null, []));
+        ArgumentNullException.ThrowIfNull(other);
+        before = other.Pipe;
         return this;
     }
+
+    /// <summary>Kills a process.</summary>
+    public GuardPlan Kill(int pid) => Add(new Act(Sysno.kill, [pid, (long)Signal.SIGKILL], null, -1, []));
 
     /// <summary>Writes to a file, which is opened when the guard is started.</summary>
     public GuardPlan Write(string path, byte[] bytes)
     {
-        acts.Add((0, path, bytes));
-        return this;
+        ArgumentNullException.ThrowIfNull(bytes);
+        return Add(new Act(Sysno.write, [ItsDescriptor, ItsData, bytes.Length], path, -1, bytes));
     }
 
-    /// <summary>Opens the files that are written to, for as long as it takes the guard to inherit them.</summary>
+    /// <summary>Sets an option of a socket that is an int; the guard inherits the socket when it is started.</summary>
+    public GuardPlan SetOption(int socket, int level, int option, int value)
+        => Add(new Act(Sysno.setsockopt, [ItsDescriptor, level, option, ItsData, sizeof(int)], null, socket, BitConverter.GetBytes(value)));
+
+    /// <summary>Lets threads go on that wait for a word.</summary>
+    public GuardPlan Release(HoldWord word)
+    {
+        long page = word.Offset & -Kernel.PageSize;
+        Add(new Act(Sysno.pwrite64, [ItsDescriptor, ItsData, sizeof(uint), word.Offset], null, word.Scratch, new byte[sizeof(uint)]));
+        Add(new Act(
+            Sysno.mmap,
+            [
+                WordAddress, Kernel.PageSize, (long)(ProtectionFlags.PROT_READ | ProtectionFlags.PROT_WRITE),
+                (long)(MapFlags.MAP_SHARED | MapFlags.MAP_FIXED), ItsDescriptor, page,
+            ],
+            null, word.Scratch, []));
+        return Add(new Act(Sysno.futex, [WordAddress + word.Offset - page, FUTEX_WAKE, int.MaxValue], null, -1, []));
+    }
+
+    /// <summary>Opens the files that are written to, and makes sockets inheritable, for as long as it takes the guard to inherit them.</summary>
     /// <exception cref="LinuxException">One can't be opened.</exception>
     internal GuardFiles OpenFiles()
     {
         var files = new GuardFiles();
         try
         {
-            foreach ((_, string? path, _) in acts.Where(act => act.Path is not null))
+            foreach (Act act in acts.Where(act => act.HasDescriptor))
             {
-                files.Open(path!);
+                files.Open(act.Path, act.Descriptor);
+            }
+
+            if (before >= 0)
+            {
+                // Its end of the other's pipe, which it does nothing with.
+                files.Open(null, before);
             }
 
             return files;
@@ -158,10 +200,10 @@ public sealed class GuardPlan
 
     /// <summary>Code, records and data, as <see cref="TinyProgram"/> takes them.</summary>
     /// <param name="pipe">The descriptor at which the guard waits.</param>
-    /// <param name="files">The descriptors of the files, in the order in which they are written to.</param>
+    /// <param name="files">The descriptors, in the order of the acts that need one.</param>
     internal byte[] Encode(int pipe, IReadOnlyList<int> files)
     {
-        int[] kept = [.. files.Append(pipe).Order()];
+        int[] kept = [.. files.Append(pipe).Distinct().Order()];
 
         // Closes what it does not need, before, between and behind; waits; acts; ends.
         int count = kept.Length + 1 + 1 + acts.Count + 1;
@@ -174,33 +216,31 @@ public sealed class GuardPlan
         {
             if (descriptor > from)
             {
-                Add(Sysno.close_range, [from, descriptor - 1, 0]);
+                AddRecord(Sysno.close_range, [from, descriptor - 1, 0]);
             }
 
             from = descriptor + 1;
         }
 
-        Add(Sysno.close_range, [from, int.MaxValue, 0]);
-        Add(Sysno.read, [pipe, Address(dataOffset), 1], end: 1);
+        AddRecord(Sysno.close_range, [from, int.MaxValue, 0]);
+        AddRecord(Sysno.read, [pipe, Address(dataOffset), 1], end: 1);
         dataOffset += 8;
         int next = 0;
-        foreach ((int pid, string? path, byte[] data) in acts)
+        foreach (Act act in acts)
         {
-            if (path is null)
-            {
-                Add(Sysno.kill, [pid, (long)Signal.SIGKILL]);
-                continue;
-            }
-
-            Add(Sysno.write, [files[next++], Address(dataOffset), data.Length]);
-            data.CopyTo(program.AsSpan(dataOffset));
-            dataOffset += data.Length;
+            long descriptor = act.HasDescriptor ? files[next++] : -1;
+            long address = Address(dataOffset);
+            AddRecord(
+                act.Number,
+                [.. act.Arguments.Select(value => value switch { ItsDescriptor => descriptor, ItsData => address, _ => value })]);
+            act.Data.CopyTo(program.AsSpan(dataOffset));
+            dataOffset += act.Data.Length;
         }
 
-        Add((Sysno)(-1), []);
+        AddRecord((Sysno)(-1), []);
         return program;
 
-        void Add(Sysno number, ReadOnlySpan<long> arguments, long end = Guard.NoSuchResult)
+        void AddRecord(Sysno number, ReadOnlySpan<long> arguments, long end = Guard.NoSuchResult)
         {
             Guard.WriteRecord(program.AsSpan(at, Guard.RecordSize), number, arguments, end);
             at += Guard.RecordSize;
@@ -208,19 +248,48 @@ public sealed class GuardPlan
 
         static long Address(int offset) => (long)TinyProgram.LoadAddress + TinyProgram.CodeOffset + offset;
     }
+
+    private GuardPlan Add(Act act)
+    {
+        acts.Add(act);
+        return this;
+    }
+
+    private readonly record struct Act(Sysno Number, long[] Arguments, string? Path, int Descriptor, byte[] Data)
+    {
+        public bool HasDescriptor => Path is not null || Descriptor >= 0;
+    }
 }
 
-/// <summary>Files that a guard inherits: open across exec in Firn for a moment.</summary>
+/// <summary>What a guard inherits: open across exec in Firn for a moment.</summary>
 internal sealed class GuardFiles : IDisposable
 {
+    private readonly List<int> numbers = [];
     private readonly List<Fd> files = [];
+    private readonly Dictionary<int, int> copies = [];
 
-    /// <summary>Their descriptors.</summary>
-    public IReadOnlyList<int> Numbers => [.. files.Select(file => file.Number)];
+    /// <summary>Their descriptors, one for each call of <see cref="Open"/>.</summary>
+    public IReadOnlyList<int> Numbers => numbers;
 
-    /// <summary>Opens one for writing.</summary>
-    public void Open(string path)
-        => files.Add(new Fd(Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_WRONLY, 0).OrThrow($"openat({path}, O_WRONLY)").Int32));
+    /// <summary>Opens a file for writing, or a copy of a descriptor.</summary>
+    public void Open(string? path, int descriptor)
+    {
+        if (path is null && copies.TryGetValue(descriptor, out int copy))
+        {
+            numbers.Add(copy);
+            return;
+        }
+
+        var file = new Fd(path is not null
+            ? Sys.OpenAt(At.AT_FDCWD, path, OpenFlags.O_WRONLY, 0).OrThrow($"openat({path}, O_WRONLY)").Int32
+            : Sys.Fcntl(descriptor, FcntlCommand.F_DUPFD, 3).OrThrow($"fcntl({descriptor}, F_DUPFD)").Int32);
+        files.Add(file);
+        numbers.Add(file.Number);
+        if (path is null)
+        {
+            copies.Add(descriptor, file.Number);
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose() => files.ForEach(file => file.Dispose());

@@ -1,5 +1,6 @@
 // timerfds of every clock: absolute and relative, cancelled when the clock is set, shared by two processes, in flight.
 #include "flight.h"
+#include <limits.h>
 #include <stdint.h>
 #include <sys/timerfd.h>
 
@@ -26,6 +27,9 @@ int main(int argc, char **argv)
     MUST(timerfd_settime(expired, 0, &(struct itimerspec){ { 500, 0 }, { 0, 1 } }, NULL));
     while (!readable(expired, 1000))
         ;
+    // systemd learns from one like this that the clock was set: at the end of all time.
+    int never = MUST(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK));
+    MUST(timerfd_settime(never, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &(struct itimerspec){ { 0, 0 }, { LONG_MAX, 0 } }, NULL));
     char data[9];
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
     send_fds(s[0], "timer", 5, &expired, 1);
@@ -50,6 +54,7 @@ int main(int argc, char **argv)
         text[n > 0 ? n : 0] = 0;
         CHECK(strstr(text, clocks[i] == CLOCK_REALTIME ? "settime flags: 03" : "settime flags: 01"));
     }
+    CHECK(timerfd_gettime(never, &left) == 0 && left.it_value.tv_sec > 5000000000 && !readable(never, 0));
     CHECK(receive_fds(s[1], data, 8, &got, NULL) == 1 && readable(got, 0));
     CHECK(timerfd_gettime(got, &left) == 0 && left.it_interval.tv_sec == 500 && left.it_value.tv_sec > 100);
     int status;

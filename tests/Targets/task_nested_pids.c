@@ -1,36 +1,11 @@
 // Pid namespaces below the tree's, two deep: ids of tasks, threads, groups and sessions in each; an init with children, an orphan, and a
 // zombie; /proc of the inner ones; a task that has come in from outside; one whose next child is to be there; one whose next is to be
 // in a namespace that nobody is in yet; what names tasks by their ids: signals that wait, timers, owners of files, pidfds.
-#include "target.h"
+#include "reports.h"
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-
-static int go[2], told[2], reporters;
-
-// For every task but the first: it says that it is there, waits, and tells what differs.
-static void say_ready(void)
-{
-    MUST(write(told[1], "r", 1));
-}
-
-static void wait_for_go(void)
-{
-    char byte;
-    if (MUST(read(go[0], &byte, 1)) != 1)
-        _exit(3);
-}
-
-static void report(void)
-{
-    int length = differs[0] ? strlen(differs) : 3;
-    if (length > 255)
-        length = 255;
-    char line[256] = { length };
-    memcpy(line + 1, differs[0] ? differs : "ok\n", length);
-    MUST(write(told[1], line, length + 1));
-}
 
 static int proc_shows(pid_t self)
 {
@@ -164,7 +139,7 @@ static void init(void)
     say_ready();
     wait_for_go();
     CHECK(getpid() == 1 && getppid() == 0 && getpgid(0) == 0 && getsid(0) == 0);
-    CHECK(plain == 2 && getpgid(plain) == 0 && getpgid(leader) == leader && getsid(leader) == 0);
+    CHECK(getpgid(plain) == 0 && getpgid(leader) == leader && getsid(leader) == 0);
     CHECK(getsid(orphan) == gone && getpgid(orphan) == gone && kill(gone, 0) == -1);
     CHECK(fcntl(ids[0], F_GETOWN) == leader && fcntl(ids[1], F_GETOWN) == -leader);
     CHECK(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0);
@@ -255,10 +230,9 @@ static pid_t start(int group)
 
 int main(int argc, char **argv)
 {
-    char byte, name[32] = "";
+    char name[32] = "";
     begin(argv);
-    MUST(pipe2(go, O_CLOEXEC));
-    MUST(pipe2(told, O_CLOEXEC));
+    begin_reports();
     pid_t maker = start(1);
     if (maker == 0)
         outer(getpid());
@@ -271,24 +245,7 @@ int main(int argc, char **argv)
         visitor(atoi(name));
     if (start(0) == 0)
         childless();
-    reporters = 8;
-    for (int i = 0; i < reporters; i++)
-        if (MUST(read(told[0], &byte, 1)) != 1 || byte != 'r')
-            return 1;
-    usleep(20000);
-
-    ready();
-
-    for (int i = 0; i < reporters; i++)
-        MUST(write(go[1], "x", 1));
-    for (int i = 0; i < reporters; i++) {
-        char text[256] = "";
-        MUST(read(told[0], &byte, 1));
-        for (int got = 0; got < (unsigned char)byte;)
-            got += MUST(read(told[0], text + got, (unsigned char)byte - got));
-        if (strcmp(text, "ok\n"))
-            differ("of a child: %s", text);
-    }
+    gather_reports(8);
     MUST(write(go[1], "x", 1));
     while (wait(NULL) > 0)
         ;

@@ -150,6 +150,7 @@ command = {
 server = subprocess.Popen(
     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=work)
 asker, pid = start(), str(server.pid)
+resting = [start() for _ in range(3)]
 again()
 until_more(20)
 changed()
@@ -168,6 +169,14 @@ for number in range(2 * ROUNDS):
         run(firn, "restore", "-D", where, "-d", "--tcp-established", "-v4", "-o", "restore.log")
     until_more(20)
 changed()
+for connection in resting:
+    # Open all the time, and silent: each is still one that is answered.
+    if name == "memcached":
+        right = connection.tell(b"set rest 0 0 1\r\n1\r\n") == b"STORED\r\n"
+    else:
+        right = connection.get("/setting" if name == "aspnet" else "/0") != ""
+    if not right:
+        sys.exit("a connection that rested gets no answer")
 goes_on = False
 if thread.is_alive():
     thread.join()

@@ -73,6 +73,10 @@ internal static class Dump
         foreach (DumpedNamespace own in context.OwnNamespaces)
         {
             own.Kind.Examine(context, own);
+            if (own.IsNested && own.Kind.Flag != CloneFlags.CLONE_NEWUSER)
+            {
+                NestedUsers.ExamineOwner(context, own);
+            }
         }
 
         foreach (TaskKind kind in TaskKinds.All)

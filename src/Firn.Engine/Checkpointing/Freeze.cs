@@ -123,17 +123,36 @@ internal static class Freeze
         while (changed)
         {
             List<DumpedThread> fresh = [];
-            changed = Pass(tree, fresh);
+            List<int> left = [];
+            changed = Pass(tree, fresh, left);
             if (freezer.IsHolding)
             {
                 // Nothing of it moves: what is found now is all there is.
                 while (changed)
                 {
-                    changed = Pass(tree, fresh);
+                    changed = Pass(tree, fresh, left);
                 }
             }
 
             freezer.Release(tree);
+            if (left.Count > 0)
+            {
+                // What signals have stopped doesn't run when it is thawed, and can be seized then.
+                changed = true;
+                if (Sys.ClockNanoseconds(1) > deadline)
+                {
+                    throw new CheckpointException(
+                        $"task {left[0]} can't be seized: a signal has stopped it, and its cgroup is frozen; thaw the cgroup (firn thaw), or "
+                            + "continue the task (SIGCONT), and try again")
+                    {
+                        Phase = "freeze",
+                        Pid = left[0],
+                    };
+                }
+
+                Thread.Sleep(0);
+            }
+
             List<DumpedThread> waiting = [.. fresh.Where(thread => !WaitUntilStopped(tree, thread, deadline))];
             if (waiting.Count > 0)
             {
@@ -153,7 +172,8 @@ internal static class Freeze
         return [];
     }
 
-    private static bool Pass(FrozenTree tree, List<DumpedThread> fresh)
+    // Adds the threads that are seized to the fresh ones, and those that would keep a tracer waiting to what is left.
+    private static bool Pass(FrozenTree tree, List<DumpedThread> fresh, List<int> left)
     {
         int before = fresh.Count;
         bool found = false;
@@ -161,7 +181,7 @@ internal static class Freeze
         // The list grows while it is walked: children found in a pass are seized in the same pass.
         for (int i = 0; i < tree.Tasks.Count; i++)
         {
-            SeizeThreads(tree, tree.Tasks[i], fresh);
+            SeizeThreads(tree, tree.Tasks[i], fresh, left);
             found |= FindChildren(tree, tree.Tasks[i]);
         }
 
@@ -176,7 +196,7 @@ internal static class Freeze
         return task;
     }
 
-    private static void SeizeThreads(FrozenTree tree, DumpedTask task, List<DumpedThread> fresh)
+    private static void SeizeThreads(FrozenTree tree, DumpedTask task, List<DumpedThread> fresh, List<int> left)
     {
         List<int> tids = [];
         if (TaskList.TryRead(task.Pid, tids).IsError)
@@ -184,10 +204,20 @@ internal static class Freeze
             return;
         }
 
+        bool? isStill = null;
         foreach (int tid in tids)
         {
             if (tree.Contains(tid))
             {
+                continue;
+            }
+
+            // A signal stops all threads of a process; the first one tells, but where it has exited.
+            isStill ??= ProcStat.TryRead(task.Pid, out ProcStat? stat) is { IsError: false }
+                && stat!.State is TaskState.DiskSleep or TaskState.Zombie;
+            if (isStill.Value && WaitChannel.IsFrozenWhileStopped(tid))
+            {
+                left.Add(tid);
                 continue;
             }
 

@@ -13,13 +13,15 @@ internal sealed class AdvicesAhead : IDisposable
     private readonly IReadOnlyList<DumpedTask> tasks;
     private readonly Dictionary<DumpedTask, MemoryAdvices> read = [];
     private readonly Thread? thread;
+    private readonly bool areMany;
     private ExceptionDispatchInfo? failure;
     private bool isStopped;
 
     private AdvicesAhead(IReadOnlyList<DumpedTask> tasks)
     {
         this.tasks = tasks;
-        if (tasks.Count >= FewestTasks)
+        areMany = FlagWords.AreWorthWhile(tasks);
+        if (tasks.Count >= FewestTasks || areMany)
         {
             thread = new Thread(ReadAll) { Name = "smaps", IsBackground = true };
             thread.Start();
@@ -65,30 +67,29 @@ internal sealed class AdvicesAhead : IDisposable
 
     private void ReadAll()
     {
-        foreach (DumpedTask task in tasks)
+        try
         {
-            MemoryAdvices? advices = null;
-            try
+            using FlagWords? words = areMany ? FlagWords.TryLearn() : null;
+            foreach (DumpedTask task in tasks)
             {
-                advices = MemoryAdvices.Read(task.Pid);
-            }
-            catch (Exception exception) when (exception is Linux.LinuxException or FormatException)
-            {
-                failure = ExceptionDispatchInfo.Capture(exception);
-            }
-
-            lock (read)
-            {
-                if (advices is not null)
+                MemoryAdvices advices = words is null ? MemoryAdvices.Read(task.Pid) : new MemoryAdvices(words.Read(task.Pid, task.Mappings));
+                lock (read)
                 {
                     read.Add(task, advices);
+                    Monitor.Pulse(read);
+                    if (isStopped)
+                    {
+                        return;
+                    }
                 }
-
+            }
+        }
+        catch (Exception exception) when (exception is Linux.LinuxException or FormatException)
+        {
+            lock (read)
+            {
+                failure = ExceptionDispatchInfo.Capture(exception);
                 Monitor.Pulse(read);
-                if (isStopped || advices is null)
-                {
-                    return;
-                }
             }
         }
     }

@@ -93,9 +93,8 @@ internal sealed class FewPages
         }
     }
 
-    /// <summary>Writes what is left.</summary>
-    /// <exception cref="CheckpointException">The file can't be written.</exception>
-    public void Write()
+    /// <summary>Gives what is left: the content of the file.</summary>
+    public byte[] Left()
     {
         List<AddressRange> left = pages.Written();
         byte[] written = content;
@@ -113,7 +112,7 @@ internal sealed class FewPages
             }
         }
 
-        pages.File.Write(written, 0);
+        return written;
     }
 
     private ReadOnlySpan<byte> Page(ulong address)

@@ -4,14 +4,15 @@ namespace Firn.Engine.Memory;
 
 /// <summary>The VmFlags of a process.</summary>
 /// <remarks>
-/// smaps is the dearest file of a dump, since the kernel walks all page tables for it. It is read while the process stands still all the
-/// same: a madvise(2) or mlock(2) that changes no mapping's bounds is seen nowhere else.
+/// smaps is the dearest file of a dump, since the kernel walks all page tables for it; where that is much, see <see cref="FlagWords"/>. It is
+/// read while the process stands still all the same: a madvise(2) or mlock(2) that changes no mapping's bounds is seen nowhere else.
 /// </remarks>
 internal sealed class MemoryAdvices
 {
     private readonly Dictionary<ulong, MappingFlags> flags;
 
-    private MemoryAdvices(List<MappingFlags> flags)
+    /// <summary>Takes flags that are known.</summary>
+    public MemoryAdvices(List<MappingFlags> flags)
     {
         this.flags = new Dictionary<ulong, MappingFlags>(flags.Count);
         foreach (MappingFlags entry in flags)

@@ -13,6 +13,7 @@ namespace Firn.Engine.Memory;
 internal static class MemoryDump
 {
     private const int CriuAuxvWords = 44;
+    private const long MostKept = 32 << 20;
 
     /// <summary>
     /// Describes all mappings, of all tasks, in their <see cref="DumpedTask.Mm"/>; makes mapped files and shared objects known; says what
@@ -70,14 +71,11 @@ internal static class MemoryDump
                 owners.Add(pages);
             }
 
-            SideBySide.ForEach(owners, static pages => pages.Scan());
-            SideBySide.ForEach(owners, pages =>
+            foreach (List<TaskPages> generation in Generations(owners, all))
             {
-                if (pages.Task.Parent is not null && all.TryGetValue(pages.Task.Parent.MemoryOwner, out TaskPages? parent))
-                {
-                    pages.FindShared(parent);
-                }
-            });
+                SideBySide.ForEach(generation, pages => pages.Scan(ParentOf(pages, all)));
+            }
+
             var before = new HashSet<DumpedTask>();
             foreach (TaskPages pages in owners)
             {
@@ -90,7 +88,7 @@ internal static class MemoryDump
                         .Select(sibling => all[sibling]));
                 }
 
-                if (!WriteIfFew(pages, models))
+                if (!WriteIfFew(context, pages, models))
                 {
                     writers.Add(new PageWriter(context, pages));
                 }
@@ -125,9 +123,33 @@ internal static class MemoryDump
         return words.Take(Math.Max(ending, CriuAuxvWords));
     }
 
-    // The first child of a parent is the model of the others.
-    private static bool WriteIfFew(TaskPages pages, Dictionary<DumpedTask, FewPages> models)
+    private static TaskPages? ParentOf(TaskPages pages, Dictionary<DumpedTask, TaskPages> all)
+        => pages.Task.Parent is { } parent && all.TryGetValue(parent.MemoryOwner, out TaskPages? found) ? found : null;
+
+    // Parents before children. A process that shares its memory is stood for by the first of them, who comes before the others.
+    private static List<List<TaskPages>> Generations(List<TaskPages> owners, Dictionary<DumpedTask, TaskPages> all)
     {
+        var depths = new Dictionary<TaskPages, int>();
+        var generations = new List<List<TaskPages>>();
+        foreach (TaskPages pages in owners)
+        {
+            int depth = ParentOf(pages, all) is { } parent ? depths[parent] + 1 : 0;
+            depths.Add(pages, depth);
+            if (depth == generations.Count)
+            {
+                generations.Add([]);
+            }
+
+            generations[depth].Add(pages);
+        }
+
+        return generations;
+    }
+
+    // The first child of a parent is the model of the others.
+    private static bool WriteIfFew(DumpContext context, TaskPages pages, Dictionary<DumpedTask, FewPages> models)
+    {
+        MemoryDumpState state = context.Files.State.Get<MemoryDumpState>();
         if (FewPages.Read(pages) is not { } few)
         {
             return false;
@@ -138,7 +160,16 @@ internal static class MemoryDump
             few.LeaveOutAlike(models[pages.Task.Parent!]);
         }
 
-        few.Write();
+        byte[] left = few.Left();
+        if (state.Kept + left.Length > MostKept)
+        {
+            pages.File.WriteWhole(left);
+            return true;
+        }
+
+        // To make a file takes longer than to copy so little: that has time until the tree runs on.
+        state.Kept += left.Length;
+        context.BeforePublishing.Add(() => pages.File.WriteWhole(left));
         return true;
     }
 

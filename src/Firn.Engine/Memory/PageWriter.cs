@@ -115,6 +115,7 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
     {
         foreach (PageWriter writer in writers)
         {
+            writer.MakeFile();
             writer.QueueQuestions();
         }
 
@@ -153,6 +154,8 @@ internal sealed class PageWriter(DumpContext context, TaskPages pages) : IDispos
         direct = pages.File.OpenDirect();
         return direct is not null;
     }
+
+    private void MakeFile() => pages.File.Make();
 
     private void QueueQuestions()
     {

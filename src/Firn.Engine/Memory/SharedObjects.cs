@@ -86,6 +86,7 @@ internal static class SharedObjects
     public static void WriteContent(DumpContext context, uint shmId, Fd source, long size, ulong pageSize)
     {
         using var target = new PagesFile(context);
+        target.Make();
         context.Images.Add(ImageKind.PagemapShmem, shmId, new PagemapHead { PagesId = target.Id });
         long written = 0;
         if (pageSize != 0)

@@ -21,24 +21,22 @@ internal static class SharedPages
     private const int ChunkPages = 1 << 15;
     private const string ParentLink = "parent";
 
+    [ThreadStatic]
+    private static ulong[]? buffer;
+
     /// <summary>Finds out which pages of a child have the very same frames in its parent.</summary>
     /// <param name="child">The child's page map.</param>
     /// <param name="parent">The entries of its parent's.</param>
-    /// <param name="candidates">Pages that both have as their own, at the same addresses.</param>
+    /// <param name="candidates">Where both have private memory, and the parent has pages of its own.</param>
     public static List<AddressRange> Find(Pagemap child, PagemapEntries parent, IReadOnlyList<AddressRange> candidates)
     {
         var shared = new List<AddressRange>();
-        ulong[] first = [];
+        ulong[] first = buffer ??= new ulong[ChunkPages];
         foreach (AddressRange candidate in candidates)
         {
             for (ulong start = candidate.Start; start < candidate.End; start += (ulong)ChunkPages * Kernel.PageSize)
             {
                 int pages = (int)Math.Min(ChunkPages, (candidate.End - start) / Kernel.PageSize);
-                if (first.Length < pages)
-                {
-                    first = new ulong[pages];
-                }
-
                 child.ReadEntries(start, first.AsSpan(0, pages));
                 Compare(start, first.AsSpan(0, pages), parent.Read(start, pages), shared);
             }
@@ -51,17 +49,12 @@ internal static class SharedPages
     public static List<AddressRange> FindForeign(Pagemap map, IReadOnlyList<AddressRange> ranges)
     {
         var foreign = new List<AddressRange>();
-        ulong[] entries = [];
+        ulong[] entries = buffer ??= new ulong[ChunkPages];
         foreach (AddressRange range in ranges)
         {
             for (ulong start = range.Start; start < range.End; start += (ulong)ChunkPages * Kernel.PageSize)
             {
                 int pages = (int)Math.Min(ChunkPages, (range.End - start) / Kernel.PageSize);
-                if (entries.Length < pages)
-                {
-                    entries = new ulong[pages];
-                }
-
                 map.ReadEntries(start, entries.AsSpan(0, pages));
                 for (int i = 0; i < pages; i++)
                 {

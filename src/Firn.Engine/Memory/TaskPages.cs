@@ -10,6 +10,9 @@ internal sealed class TaskPages : IDisposable
     // As many pages as are worth to look at a sibling for.
     private const int FewestOfSibling = 64;
 
+    // Behind so many, one question for all is cheaper than one for what lies between two.
+    private const int MostGaps = 64;
+
     private readonly List<AddressRange> own = [];
 
     private readonly PagemapEntries entries;
@@ -50,18 +53,42 @@ internal sealed class TaskPages : IDisposable
     /// <summary>How many pages were found.</summary>
     public long Found => Count(own);
 
-    /// <summary>Finds the pages. One pass over the page tables. Of any thread.</summary>
-    public void Scan()
+    /// <summary>
+    /// Finds the pages, and which of them it shares with its parent: one pass over the page tables, for what is the parent's is not looked
+    /// for again. Of any thread, once the pages of the parent are found.
+    /// </summary>
+    /// <param name="parent">The parent; null if it has none in the tree.</param>
+    public void Scan(TaskPages? parent)
     {
-        var found = new List<ScannedPages>();
         const ulong End = 0x7ffffffff000;
-        Map.Scan(0, End, found);
-        var pages = new List<AddressRange>();
-        foreach (ScannedPages run in found)
+        List<AddressRange> same = parent is null ? [] : FindSame(parent);
+        var whole = new List<AddressRange> { new(0, End) };
+        var found = new List<ScannedPages>();
+        foreach (AddressRange gap in same.Count > MostGaps ? whole : PageRuns.Subtract(whole, same))
         {
-            PageRuns.Append(run.IsGuard ? Guards : pages, new AddressRange(run.Start, run.End));
+            Map.Scan(gap.Start, gap.End, found);
         }
 
+        var others = new List<AddressRange>();
+        foreach (ScannedPages run in found)
+        {
+            PageRuns.Append(run.IsGuard ? Guards : others, new AddressRange(run.Start, run.End));
+        }
+
+        AddOwn(PageRuns.Union(PageRuns.Subtract(others, same), same));
+        Shared = PageRuns.Intersect(own, same);
+        Donor = Shared.Count > 0 ? parent : null;
+    }
+
+    private List<AddressRange> FindSame(TaskPages parent)
+    {
+        List<AddressRange> candidates = PageRuns.Intersect(
+            parent.own, PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
+        return candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
+    }
+
+    private void AddOwn(List<AddressRange> pages)
+    {
         int next = 0;
         foreach (VmaEntry vma in Task.Mm.Vmas)
         {
@@ -79,15 +106,6 @@ internal sealed class TaskPages : IDisposable
                 }
             }
         }
-    }
-
-    /// <summary>Finds what it shares with its parent. Of any thread, once the pages of both are found.</summary>
-    public void FindShared(TaskPages parent)
-    {
-        List<AddressRange> candidates = PageRuns.Intersect(
-            PageRuns.Intersect(own, parent.own), PageRuns.Intersect(Inheritable(Task.Mm), Inheritable(parent.Task.Mm)));
-        Shared = candidates.Count == 0 ? [] : SharedPages.Find(Map, parent.entries, candidates);
-        Donor = Shared.Count > 0 ? parent : null;
     }
 
     /// <summary>Whether so many pages are to be written that it is worth to look whether a sibling has them too.</summary>

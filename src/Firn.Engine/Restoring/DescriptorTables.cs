@@ -99,7 +99,9 @@ internal static class DescriptorTables
                 (descriptor.Flags & 1) != 0 ? (int)OpenFlags.O_CLOEXEC : 0);
         }
 
-        foreach ((uint first, uint last) in DescriptorNumbers.Gaps(task.Descriptors.Select(descriptor => (int)descriptor.Fd)))
+        // By that it goes into its user namespace later, and closes it.
+        IEnumerable<int> kept = task.GoesToUser ? [task.User!.Entrance!.Number] : [];
+        foreach ((uint first, uint last) in DescriptorNumbers.Gaps(task.Descriptors.Select(descriptor => (int)descriptor.Fd).Concat(kept)))
         {
             batch.MakeRoom(1, 0, purpose);
             batch.Call(Sysno.close_range, first, last, 0);

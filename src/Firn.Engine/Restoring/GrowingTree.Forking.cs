@@ -16,9 +16,20 @@ internal sealed partial class GrowingTree
     {
         foreach (var siblings in children.OrderBy(child => NestedPidStage.BirthPlace(child)?.Depth ?? 0).GroupBy(
             child => (Session: AbsentLeaders.SessionOf(Processes, child), child.Shared, IsSibling: child.Parent != creator,
-                Place: NestedPidStage.BirthPlace(child))))
+                Place: NestedPidStage.BirthPlace(child), NeedsHelper: NestedUserStage.NeedsHelper(child))))
         {
-            (uint session, CloneFlags shared, bool isSibling, NestedPids? place) = siblings.Key;
+            (uint session, CloneFlags shared, bool isSibling, NestedPids? place, bool needsHelper) = siblings.Key;
+            if (needsHelper)
+            {
+                foreach (RestoredTask child in siblings)
+                {
+                    ForkByHelper(creator, child, session, place);
+                    groups.Born(creator, session, [child]);
+                }
+
+                continue;
+            }
+
             CloneFlags flags = shared | (isSibling ? CloneFlags.CLONE_PARENT : 0);
             if (session == 0)
             {
@@ -38,14 +49,70 @@ internal sealed partial class GrowingTree
         }
     }
 
+    // The init of a pid namespace that a user namespace owns is born in that, by one who has gone there, and is a child of who has not.
+    private void ForkByHelper(RestoredTask creator, RestoredTask child, uint session, NestedPids? place)
+    {
+        if (session != 0 || child.Parent != creator || child.Shared != 0)
+        {
+            throw new CheckpointException($"task {child.Pid} is the init of a pid namespace, and shares state or a session that is gone")
+            {
+                Phase = "forking",
+                Pid = child.Pid,
+            };
+        }
+
+        MoveCursorsAbove(creator);
+        StandIn helper = MakeHelper(creator.Leader.Remote, Signal.SIGCHLD);
+        RemoteBatch batch = helper.Self.Batch;
+        if (place != creator.Pids)
+        {
+            NestedPidStage.QueueEnter(creator, place!, batch);
+        }
+
+        NestedStage.QueueJoining(context, child, batch, owner => owner != child.BirthUser);
+        NestedUserStage.QueueBecome(child, batch);
+        batch.Run("a nested user namespace");
+        Fork(helper.Self, creator, [child], CloneFlags.CLONE_PARENT, creator.Pids, child.BirthUser);
+        helper.End();
+    }
+
+    /// <summary>Makes a process for a moment, with any id.</summary>
+    /// <param name="parent">The task whose child it is.</param>
+    /// <param name="exitSignal">What its siblings that it makes will give their parent at their end.</param>
+    public StandIn MakeHelper(Remote parent, Signal exitSignal)
+    {
+        CloneArgs arguments = new() { flags = (ulong)CloneFlags.CLONE_PTRACE, exit_signal = (ulong)exitSignal };
+        Slot made = parent.Batch.Call(
+            Sysno.clone3, parent.Batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>());
+        parent.Batch.Run("forking");
+        Tracee tracee = Tracee.AdoptClone(OuterId(parent, made.Int32));
+        tracees.Add(tracee);
+        int own = made.Int32;
+        return new StandIn(parent, Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, own, own), own);
+    }
+
+    private static int OuterId(Remote viewer, int id)
+    {
+        using Fd pids = NamespaceVisit.Open(viewer.Tracee.Tid, "pid");
+        return Sys.PidFromNamespace(pids.Number, id).OrThrow($"ioctl(NS_GET_PID_FROM_PIDNS, {id})").Int32;
+    }
+
     // A sibling of who makes it has the same exit signal.
-    private void Fork(Remote parent, RestoredTask? creator, List<RestoredTask> children, CloneFlags flags, NestedPids? place = null)
+    private void Fork(
+        Remote parent,
+        RestoredTask? creator,
+        List<RestoredTask> children,
+        CloneFlags flags,
+        NestedPids? place = null,
+        RestoredNamespace? maker = null)
     {
         if (children.Count == 0)
         {
             return;
         }
 
+        bool isByHelper = maker is not null;
+        maker ??= creator?.BirthUser;
         bool isAway = place != creator?.Pids;
         if (isAway)
         {
@@ -61,8 +128,11 @@ internal sealed partial class GrowingTree
                     child.Pid,
                     child.Leader.Nested,
                     isSibling ? Signal.None : child.ExitSignal,
-                    CloneFlags.CLONE_PTRACE | flags | NestedPidStage.FlagOf(child))),
-            ]);
+                    CloneFlags.CLONE_PTRACE | flags | NestedPidStage.FlagOf(child),
+                    NestedUserStage.Choosable(maker, child.Pids, child.PidDepth),
+                    child.Pids)),
+            ],
+            isSibling ? children[0].Parent?.Leader.Remote : parent);
         foreach (RestoredTask child in children)
         {
             Tracee tracee = Adopt(child.Pid);
@@ -82,14 +152,21 @@ internal sealed partial class GrowingTree
         TaskStage.RunAll(
             "namespaces",
             children.Where(child => NestedStage.HasOthers(context, child)).Select(child => child.Leader),
-            thread => NestedStage.QueueJoining(context, thread.Task, thread.Remote.Batch));
+            thread => NestedStage.QueueJoining(
+                context, thread.Task, thread.Remote.Batch, owner => !isByHelper || owner == thread.Task.BirthUser));
     }
 
     private HashSet<uint> Processes => processes ??= [.. context.Tasks.Select(task => task.Entry.Pid)];
 
     // All in one batch. A pid that is taken may be a zombie that is reaped in a moment: the rest of the list is tried again.
-    private void Clone(Remote remote, List<Birth> children)
+    private void Clone(Remote remote, List<Birth> children, Remote? reaper = null)
     {
+        foreach (Birth child in children.Where(child => child.Choosable <= child.Nested.Count))
+        {
+            CloneUnchosen(remote, child, reaper ?? remote);
+        }
+
+        children.RemoveAll(child => child.Choosable <= child.Nested.Count);
         List<int> ids = [.. children.Select(child => child.Id)];
         int made = 0;
         Func<bool>? retry = null;
@@ -148,17 +225,25 @@ internal sealed partial class GrowingTree
             };
         }
 
-        Clone(parent, [new Birth(id, nested, exitSignal, CloneFlags.CLONE_PTRACE | shared)]);
+        Clone(parent, [new Birth(
+            id,
+            nested,
+            exitSignal,
+            CloneFlags.CLONE_PTRACE | shared,
+            NestedUserStage.Choosable(creator.BirthUser, creator.Pids, creator.PidDepth),
+            creator.Pids)]);
         Tracee tracee = Adopt(id);
         tracees.Add(tracee);
         int own = nested is [.., uint innermost] ? (int)innermost : id;
         return new StandIn(parent, Remote.ForNewTask(tracee, scratch, RestorePlan.LeaderBatchSize, own, own), own);
     }
 
-    // A task or thread to be made: its id as the images have it, those in namespaces below, the outermost first.
-    private readonly record struct Birth(int Id, IReadOnlyList<uint> Nested, Signal ExitSignal, CloneFlags Flags);
+    // A task or thread to be made: its id as the images have it, those in namespaces below, the outermost first; how many of them its maker
+    // may choose, the innermost first; the pid namespace that it is to be in.
+    private readonly record struct Birth(
+        int Id, IReadOnlyList<uint> Nested, Signal ExitSignal, CloneFlags Flags, int Choosable, NestedPids? Pids);
 
-    private Tracee Adopt(int id) => Tracee.AdoptClone(
+    private Tracee Adopt(int id) => unchosen.Remove(id, out Tracee? known) ? known : Tracee.AdoptClone(
         pidNamespace is null ? id : Sys.PidFromNamespace(pidNamespace.Number, id).OrThrow($"ioctl(NS_GET_PID_FROM_PIDNS, {id})").Int32);
 
     private Func<bool> Patience(int pid)

@@ -112,9 +112,13 @@ internal sealed partial class GrowingTree(RestorePlan plan) : IDisposable
     {
         const CloneFlags Flags = CloneFlags.CLONE_VM | CloneFlags.CLONE_FS | CloneFlags.CLONE_FILES | CloneFlags.CLONE_SIGHAND
             | CloneFlags.CLONE_THREAD | CloneFlags.CLONE_SYSVSEM | CloneFlags.CLONE_PTRACE;
+        int choosable = NestedUserStage.Choosable(task.User ?? task.BirthUser, task.Pids, task.PidDepth);
         Clone(
             task.Leader.Remote,
-            [.. task.Threads.Skip(1).Select(thread => new Birth(thread.Tid, thread.Nested, Signal.None, Flags))]);
+            [
+                .. task.Threads.Skip(1)
+                    .Select(thread => new Birth(thread.Tid, thread.Nested, Signal.None, Flags, choosable, task.Pids)),
+            ]);
         foreach (RestoredThread thread in task.Threads.Skip(1))
         {
             Tracee tracee = Adopt(thread.Tid);

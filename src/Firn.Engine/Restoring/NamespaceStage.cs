@@ -80,9 +80,10 @@ internal static class NamespaceStage
     public static void BeforeExec(RestoreContext context, int root)
         => Saved(context).ForEach(own => own.Kind.BeforeExec(context, own, root));
 
-    /// <summary>Joins, makes and fills the namespaces.</summary>
-    public static void Fill(RestoreContext context, Remote first)
+    /// <summary>Joins, makes and fills the namespaces, by the first task.</summary>
+    public static void Fill(RestoreContext context, GrowingTree tree)
     {
+        Remote first = tree.First;
         foreach (RestoredNamespace own in context.Namespaces.Where(own => own.Joined is not null))
         {
             first.Batch.Call(Sysno.setns, own.Joined!.Number, (int)own.Kind.Flag);
@@ -109,7 +110,7 @@ internal static class NamespaceStage
                 own.Kind.ByController(context, own);
             }
 
-            NestedStage.Make(context, kind, first);
+            NestedStage.Make(context, kind, tree);
         }
 
         NestedStage.Forget(context, first);

@@ -1,4 +1,5 @@
 using Firn.Engine.Kinds.Namespaces;
+using Firn.Engine.Kinds.Namespaces.Mounts;
 using Firn.Engine.Tree;
 using Firn.Linux.Abi;
 using Firn.Tracing;
@@ -47,12 +48,13 @@ internal static class NestedPidStage
         QueueEnter(task, there, batch);
     }
 
-    /// <summary>What an init does first of all, while it has Firn's /proc.</summary>
+    /// <summary>What an init does first of all, while it is in its parent's mount namespace.</summary>
     public static void Begin(RestoreContext context, IEnumerable<RestoredTask> children)
     {
         foreach (RestoredTask init in children.Where(child => child is { IsZombie: false, Pids: { } its } && its.Init == child))
         {
             PidNamespace.SetLastPid(context, init.Pids!);
+            NestedProcs.MakeAhead(context, init);
         }
     }
 

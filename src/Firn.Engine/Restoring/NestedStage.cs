@@ -44,6 +44,17 @@ internal static class NestedStage
             }
         }
 
+        // User namespaces that no task is in any more, and in which others were made.
+        for (int i = 0; i < nested.Count; i++)
+        {
+            if (nested[i].Kind.Flag == CloneFlags.CLONE_NEWUSER
+                && images.One<UsernsEntry>(ImageKind.Userns, nested[i].Id).ParentId is not 0 and uint parent
+                && !nested.Exists(known => known.Id == parent))
+            {
+                nested.Add(new RestoredNamespace { Kind = nested[i].Kind, Id = parent });
+            }
+        }
+
         return nested;
     }
 
@@ -67,12 +78,20 @@ internal static class NestedStage
     /// <summary>Makes and fills those of a kind.</summary>
     /// <param name="context">The restore.</param>
     /// <param name="kind">The kind. The root's own of it is there.</param>
-    /// <param name="first">The first task.</param>
-    public static void Make(RestoreContext context, NamespaceKind kind, Remote first)
+    /// <param name="tree">The tree, with its first task.</param>
+    public static void Make(RestoreContext context, NamespaceKind kind, GrowingTree tree)
     {
+        Remote first = tree.First;
         List<RestoredNamespace> wanted = context.Nested.FindAll(own => own.Kind == kind);
         if (wanted.Count == 0)
         {
+            return;
+        }
+
+        if (kind.Flag == CloneFlags.CLONE_NEWUSER)
+        {
+            wanted.OrderBy(own => NestedUserStage.DepthOf(context, own)).ToList().ForEach(own => NestedUserStage.Make(context, own, tree));
+            wanted.ForEach(own => own.Entrance = Keep(context, own.Entrance!));
             return;
         }
 
@@ -82,11 +101,24 @@ internal static class NestedStage
             // Their mounts are all made together.
             List<RestoredNamespace> made = wanted.FindAll(own => !own.IsFirns);
             made.ForEach(own => kind.InRoot(context, own, first));
+            made.FindAll(own => own.Owner is not null).ForEach(own => NestedUserStage.TakeOver(own, tree));
             made.ForEach(own => own.Entrance = Keep(context, own.Entrance!));
             return;
         }
 
-        wanted.Where(own => own.Entrance is null).ToList().ForEach(own => Make(context, own, first));
+        foreach (RestoredNamespace own in wanted.Where(own => own.Entrance is null))
+        {
+            if (own.Owner is null)
+            {
+                Make(context, own, first, true);
+                continue;
+            }
+
+            StandIn maker = NestedUserStage.StartIn(own.Owner, tree, []);
+            Make(context, own, maker.Self, false);
+            own.NumberInFirst = NestedUserStage.HandTo(first, own.Entrance!);
+            maker.End();
+        }
     }
 
     /// <summary>Takes from the first task what it kept for the making of mounts.</summary>
@@ -100,7 +132,8 @@ internal static class NestedStage
         }
     }
 
-    private static void Make(RestoreContext context, RestoredNamespace own, Remote first)
+    // Who has gone into a user namespace to make what that owns has no right to go home.
+    private static void Make(RestoreContext context, RestoredNamespace own, Remote first, bool returns)
     {
         const int ForReading = (int)(OpenFlags.O_RDONLY | OpenFlags.O_CLOEXEC);
         NamespaceKind kind = own.Kind;
@@ -127,7 +160,11 @@ internal static class NestedStage
             kind.ByController(context, own);
         }
 
-        batch.Call(Sysno.setns, home.Int32, (int)kind.Flag);
+        if (returns)
+        {
+            batch.Call(Sysno.setns, home.Int32, (int)kind.Flag);
+        }
+
         batch.Call(Sysno.close, home.Int32);
         batch.Run($"back from a nested {kind.Name} namespace");
     }
@@ -138,18 +175,30 @@ internal static class NestedStage
 
     /// <summary>Queues what takes a task that was just born from its parent's namespaces to its own.</summary>
     public static void QueueJoining(RestoreContext context, RestoredTask task, RemoteBatch batch)
+        => QueueJoining(context, task, batch, static _ => true);
+
+    /// <summary>Queues the same for some of the namespaces only.</summary>
+    /// <param name="context">The restore.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="batch">Where to queue it.</param>
+    /// <param name="isWanted">Which, by the nested user namespace that owns them.</param>
+    public static void QueueJoining(
+        RestoreContext context, RestoredTask task, RemoteBatch batch, Func<RestoredNamespace?, bool> isWanted)
     {
         foreach (NamespaceKind kind in Differing(context, task))
         {
-            Fd entrance = NestedNamespaces.Find(context, kind.Flag, kind.GetId(task.Ids))?.Entrance
-                ?? context.Files.State.Get<Homes>().ByKind[kind.Flag];
-            batch.Call(Sysno.setns, entrance.Number, (int)kind.Flag);
+            RestoredNamespace? nested = NestedNamespaces.Find(context, kind.Flag, kind.GetId(task.Ids));
+            if (isWanted(nested?.Owner))
+            {
+                Fd entrance = nested?.Entrance ?? context.Files.State.Get<Homes>().ByKind[kind.Flag];
+                batch.Call(Sysno.setns, entrance.Number, (int)kind.Flag);
+            }
         }
     }
 
     private static IEnumerable<NamespaceKind> Differing(RestoreContext context, RestoredTask task)
         => task is { IsZombie: false, Parent: { IsZombie: false } parent }
-            ? context.Nested.Select(own => own.Kind).Distinct()
+            ? context.Nested.Select(own => own.Kind).Where(kind => kind.Flag != CloneFlags.CLONE_NEWUSER).Distinct()
                 .Where(kind => kind.GetId(task.Ids) is not 0 and uint id && id != kind.GetId(parent.Ids))
             : [];
 

@@ -95,7 +95,7 @@ internal static class Restore
         NamespaceStage.Prepare(context);
         using var handover = new Handover(context.Files);
         clock.Run("root task", () => PlantRoot(context, tree));
-        clock.Run("namespaces", () => NamespaceStage.Fill(context, tree.First));
+        clock.Run("namespaces", () => NamespaceStage.Fill(context, tree));
         context.Hooks.Call(HookNames.PostSetupNamespaces);
         clock.Run("files", () =>
         {

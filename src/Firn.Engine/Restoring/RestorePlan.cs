@@ -76,9 +76,10 @@ internal sealed class RestorePlan
         AttachedSegments.Resolve(context);
         context.Nested.AddRange(nested);
         context.NestedPids.AddRange(pids);
+        NestedUserStage.Plan(context);
         MemoryPlan memory = MemoryPlan.Make(context, id => SystemVMemory.SizeOf(context, id));
         int threads = tasks.Sum(task => task.Threads.Count);
-        int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks);
+        int processes = tasks.Count + 1 + AbsentLeaders.Count(tasks) + NestedUserStage.CountHelpers(context);
         int size = (Kernel.PageSize + (processes * ScratchPerTask) + (threads * ScratchPerThread) + 0xffff) & ~0xffff;
         return new RestorePlan(context, memory) { ScratchSize = size, ScratchAddress = FindHole(tasks, (ulong)size) };
     }

@@ -33,6 +33,12 @@ internal sealed class StandIn(Remote parent, Remote self, int id)
             Self.Tracee.Forget();
         }
 
+        Reap();
+    }
+
+    /// <summary>Lets its parent wait for it, when it has ended.</summary>
+    public void Reap()
+    {
         // To ignore the signal drops the one that waits (kernel/signal.c, do_sigaction).
         RemoteBatch batch = parent.Batch;
         batch.Call(Sysno.wait4, id, 0, (long)WaitOptions.__WALL, 0);

@@ -27,12 +27,17 @@ internal static class TaskStage
         RestoreTasks(context, living.Where(task => task.OwnsDescriptors));
         RestoreTasks(context, followers);
         List<RestoredTask> threaded = [.. living.Where(task => task.Threads.Count > 1)];
+        RunAll(
+            "user namespaces",
+            threaded.Where(task => task.GoesToUser).Select(task => task.Leader),
+            thread => NestedUserStage.QueueJoin(thread.Task, thread.Remote.Batch));
         threaded.ForEach(tree.MakeThreads);
         RunAll("thread", threaded.SelectMany(task => task.Threads), thread => QueueThread(context, thread));
         RunAll(
             "pid namespaces of children",
             living.Where(task => task.Ids.HasPidForChildrenNsId).Select(task => task.Leader),
             thread => NestedPidStage.QueueForChildren(context, thread.Task, thread.Remote.Batch));
+        tree.SetCursors();
         LateFiles.Run(context, tree.First);
     }
 

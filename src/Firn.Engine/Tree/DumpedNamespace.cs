@@ -1,4 +1,5 @@
 using Firn.Linux;
+using Firn.Linux.Abi;
 
 namespace Firn.Engine.Tree;
 
@@ -20,11 +21,17 @@ internal sealed class DumpedNamespace
     /// <summary>Whether the tree's root is in another one of this kind.</summary>
     public bool IsNested { get; init; }
 
-    /// <summary>The first task that was found in it.</summary>
+    /// <summary>Of one that no task is in: the way to it.</summary>
+    public Fd? Handle { get; init; }
+
+    /// <summary>The first task that was found in it; where none is, in a namespace that it owns or that was made in it.</summary>
     public required DumpedTask Member { get; init; }
 
     /// <summary>Opens it, for setns(2) and the ioctls of ioctl_ns(2).</summary>
-    public Fd Open() => NamespaceVisit.Open(Member.Pid, Kind.Name);
+    public Fd Open()
+        => Handle is null
+            ? NamespaceVisit.Open(Member.Pid, Kind.Name)
+            : new Fd(Sys.Fcntl(Handle.Number, FcntlCommand.F_DUPFD_CLOEXEC, 0).OrThrow("fcntl(a namespace, F_DUPFD_CLOEXEC)").Int32);
 
     /// <summary>
     /// Enters it with the calling thread, until the visit is disposed; then the thread is where it was. Not for pid, user and time

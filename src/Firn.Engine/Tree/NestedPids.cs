@@ -21,6 +21,9 @@ internal sealed class NestedPids
     /// <summary>Its first process, with which it ends.</summary>
     public required RestoredTask Init { get; init; }
 
+    /// <summary>The user namespace below that of the tree's root that owns it; null for the root's.</summary>
+    public RestoredNamespace? Owner { get; set; }
+
     /// <summary>How many namespaces it is below that of the tree's root.</summary>
     public int Depth => Parent is null ? 1 : Parent.Depth + 1;
 

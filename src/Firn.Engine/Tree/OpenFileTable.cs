@@ -290,13 +290,13 @@ internal sealed partial class OpenFileTable(
     // What belongs to a descriptor in a task, and no task has one.
     private static void ExamineInFlight(DumpContext context, OpenFile file)
     {
-        if (file.Info.Locks.Exists(held => held.Kind is not (FileLockKind.Flock or FileLockKind.OpenFileDescription)))
+        if (file.Info.Locks.Exists(held => held.Kind is not (FileLockKind.Flock or FileLockKind.OpenFileDescription or FileLockKind.Lease)))
         {
             context.Problems.Add(
                 "in-flight-lock",
                 file.Owner.Pid,
                 file.Resource,
-                "it holds a lease, and no task has it open",
+                "it holds a lock of an unknown kind, and no task has it open",
                 "let the program receive it before the dump");
         }
     }

@@ -17,6 +17,9 @@ internal sealed class RestoredNamespace
     /// <summary>Of a nested one: whether it is Firn's own, while the root's is another.</summary>
     public bool IsFirns { get; init; }
 
+    /// <summary>The user namespace below that of the tree's root that owns it; null for the root's.</summary>
+    public RestoredNamespace? Owner { get; set; }
+
     /// <summary>Of a nested one, once it is there: the way into it for tasks that are born, and for Firn's thread.</summary>
     public Fd? Entrance { get; set; }
 

@@ -22,6 +22,21 @@ internal sealed class RestoredTask
     /// <summary>The pid namespace that it is in, if that is one below the one that the tree's root is in.</summary>
     public NestedPids? Pids { get; set; }
 
+    /// <summary>The user namespace that it is in, if that is one below the one that the tree's root is in.</summary>
+    public RestoredNamespace? User { get; set; }
+
+    /// <summary>
+    /// The one that it is born in, and can leave for one below it alone: it is the init of a pid namespace that this owns, or comes from
+    /// one. Null for all others, which are born where the tree's root is.
+    /// </summary>
+    public RestoredNamespace? BirthUser { get; set; }
+
+    /// <summary>Whether it goes to its user namespace once it exists.</summary>
+    public bool GoesToUser => User is not null && User != BirthUser;
+
+    /// <summary>Whether it goes there at the very end. Who shall have threads goes before it has them (setns(2)).</summary>
+    public bool GoesToUserLast => GoesToUser && Threads.Count == 1;
+
     /// <summary>How many pid namespaces it is below that of the tree's root.</summary>
     public int PidDepth => Leader.Nested.Count;
 

@@ -19,6 +19,8 @@ public static class TcpOption
     public const int TCP_QUICKACK = 12;
     public const int TCP_CONGESTION = 13;
     public const int TCP_MD5SIG = 14;
+    public const int TCP_MD5SIG_EXT = 32;
+    public const byte TCP_MD5SIG_FLAG_PREFIX = 1;
     public const int TCP_THIN_LINEAR_TIMEOUTS = 16;
     public const int TCP_THIN_DUPACK = 17;
     public const int TCP_USER_TIMEOUT = 18;

@@ -71,6 +71,7 @@ public static class DiagConstants
     public const ushort INET_DIAG_SKV6ONLY = 11;
     public const ushort INET_DIAG_MARK = 15;
     public const ushort INET_DIAG_CLASS_ID = 17;
+    public const ushort INET_DIAG_MD5SIG = 18;
     public const ushort INET_DIAG_CGROUP_ID = 21;
     public const ushort INET_DIAG_SOCKOPT = 22;
     public const byte NDIAG_PROTO_ALL = 0xff;

@@ -60,6 +60,39 @@ public sealed class SockDiag : IDisposable
         return sockets;
     }
 
+    /// <summary>Reads the keys by which TCP sockets sign their segments (TCP_MD5SIG), by inode number. Needs CAP_NET_ADMIN.</summary>
+    /// <remarks>A socket that is neither bound nor connected is in no list.</remarks>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public Dictionary<ulong, List<TcpKeyInfo>> ReadTcpKeys()
+    {
+        var keys = new Dictionary<ulong, List<TcpKeyInfo>>();
+        foreach (SocketFamily family in (ReadOnlySpan<SocketFamily>)[SocketFamily.AF_INET, SocketFamily.AF_INET6])
+        {
+            var request = new InetDiagReqV2
+            {
+                sdiag_family = (byte)family,
+                sdiag_protocol = SocketLevel.IPPROTO_TCP,
+                idiag_ext = 1 << (DiagConstants.INET_DIAG_INFO - 1),
+                idiag_states = States,
+            };
+            SysResult result = socket.Dump(DiagConstants.SOCK_DIAG_BY_FAMILY, in request, () => { }, payload =>
+            {
+                InetDiagMsg message = MemoryMarshal.Read<InetDiagMsg>(payload);
+                var attributes = new NetlinkAttributes(payload[Unsafe.SizeOf<InetDiagMsg>()..]);
+                while (attributes.MoveNext())
+                {
+                    if (attributes.Type == DiagConstants.INET_DIAG_MD5SIG)
+                    {
+                        keys[message.idiag_inode] = TcpKeyInfo.ParseAll(attributes.Value);
+                    }
+                }
+            });
+            Check(result, "keys of TCP");
+        }
+
+        return keys;
+    }
+
     /// <summary>Finds the TCP socket that gets the packets of a connection: its own end, or one that still listens.</summary>
     /// <param name="ends">The connection as the socket sees it.</param>
     /// <returns>The socket, with its options and scales; null if there is none.</returns>
@@ -162,6 +195,33 @@ public sealed class SockDiag : IDisposable
         {
             result.OrThrow($"sock_diag({what})");
         }
+    }
+}
+
+/// <summary>A key by which a TCP socket signs its segments (struct tcp_diag_md5sig, include/uapi/linux/tcp.h).</summary>
+/// <param name="Address">The peers' address in network order: 4 or 16 bytes.</param>
+/// <param name="Prefix">How many bits of it count.</param>
+/// <param name="Key">The key.</param>
+public sealed record TcpKeyInfo(byte[] Address, byte Prefix, byte[] Key)
+{
+    private const int Size = 100;
+    private const int AddressOffset = 4;
+    private const int KeyOffset = 20;
+    private const int LongestKey = 80;
+
+    internal static List<TcpKeyInfo> ParseAll(ReadOnlySpan<byte> value)
+    {
+        List<TcpKeyInfo> keys = [];
+        for (; value.Length >= Size; value = value[Size..])
+        {
+            int length = Math.Min((int)MemoryMarshal.Read<ushort>(value[2..]), LongestKey);
+            keys.Add(new TcpKeyInfo(
+                value.Slice(AddressOffset, value[0] == (byte)SocketFamily.AF_INET ? 4 : 16).ToArray(),
+                value[1],
+                value.Slice(KeyOffset, length).ToArray()));
+        }
+
+        return keys;
     }
 }
 

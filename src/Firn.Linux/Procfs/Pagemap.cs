@@ -27,6 +27,9 @@ public sealed class Pagemap : IDisposable
     private const int VectorLength = 4096;
     private const PageCategories NotOwn = PageCategories.PAGE_IS_FILE | PageCategories.PAGE_IS_PFNZERO;
 
+    [ThreadStatic]
+    private static PageRegion[]? buffer;
+
     private readonly Fd fd;
 
     private Pagemap(Fd fd) => this.fd = fd;
@@ -80,7 +83,7 @@ public sealed class Pagemap : IDisposable
 
     private SysResult Scan(ulong start, ulong end, PageCategories returned, List<ScannedPages> found)
     {
-        var regions = new PageRegion[VectorLength];
+        PageRegion[] regions = buffer ??= new PageRegion[VectorLength];
         while (start < end)
         {
             PmScanArg arguments = new()

@@ -61,6 +61,9 @@ public sealed class ProcStat
     /// <summary>Size of the address space, in bytes.</summary>
     public ulong VirtualSize { get; init; }
 
+    /// <summary>rss: the pages that are in memory, roughly: a count that the kernel brings up to date now and then.</summary>
+    public ulong ResidentPages { get; init; }
+
     /// <summary>mm->start_code.</summary>
     public ulong StartCode { get; init; }
 
@@ -161,6 +164,7 @@ public sealed class ProcStat
             ThreadCount = (int)fields[20],
             StartTime = fields[22],
             VirtualSize = fields[23],
+            ResidentPages = fields[24],
             StartCode = fields[26],
             EndCode = fields[27],
             StartStack = fields[28],

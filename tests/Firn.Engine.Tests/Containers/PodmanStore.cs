@@ -61,6 +61,9 @@ internal sealed class PodmanStore : IDisposable
     /// <summary>Where all of it runs.</summary>
     public PidNamespace Space => room.Space;
 
+    /// <summary>The cgroup that its containers belong below, so that they are gone with it.</summary>
+    public string Parent => $"/{room.Name}";
+
     /// <summary>Starts a container that counts to its output, with a loopback and nothing else of a network.</summary>
     public CountedLog Start(string name, string script, params string[] options)
     {
@@ -70,12 +73,12 @@ internal sealed class PodmanStore : IDisposable
 
     /// <summary>Starts a container that runs a script.</summary>
     public void Run(string name, string script, params string[] options)
-        => Must(["run", "-d", "--name", name, "--cgroup-parent", $"/{room.Name}", .. options, Image, "sh", "-c", script]);
+        => Must(["run", "-d", "--name", name, "--cgroup-parent", Parent, .. options, Image, "sh", "-c", script]);
 
     /// <summary>Makes and starts a pod, and gives its whole id, by which alone this version of podman restores into it.</summary>
     public string MakePod(string name)
     {
-        Must("pod", "create", "--name", name, "--network", "none", "--cgroup-parent", $"/{room.Name}",
+        Must("pod", "create", "--name", name, "--network", "none", "--cgroup-parent", Parent,
             "--infra-image", Image, "--infra-command", "/bin/sleep 100000");
         Must("pod", "start", name);
         return Must("pod", "ps", "--quiet", "--no-trunc", "--filter", $"name={name}").Output.Trim();

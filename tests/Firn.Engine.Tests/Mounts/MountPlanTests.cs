@@ -211,6 +211,17 @@ public sealed class MountPlanTests
         Assert.Equal((100005u, 5000u, 65534u), (map.ToOuter(5), map.ToOuter(1000), map.ToOuter(2000)));
     }
 
+    // A container's root is there first, whatever it is of: what lies on it is on no overlay that is still to be made.
+    [Fact]
+    public void An_overlay_of_directories_on_the_overlay_of_the_root_is_made_anew()
+    {
+        List<MntEntry> inner = Entries("11 0 0:30 / / rw - overlay overlay rw", "12 11 0:31 / /mnt rw - overlay overlay rw");
+        inner[1].Options = "lowerdir=/lower:/lowest";
+        IReadOnlyList<MountNode> main = MountNode.Build(Entries("1 0 0:30 / / rw - overlay overlay rw"));
+        IReadOnlyList<MountNode> nested = MountNode.Build(inner);
+        Assert.True(new MountForest([main, nested], true).IsMadeAnew(nested[1]));
+    }
+
     private static IEnumerable<MountNode> FindUnmakeable(IEnumerable<MntEntry> entries)
     {
         var forest = new MountForest([MountNode.Build(entries)], true);

@@ -7,6 +7,7 @@ namespace Firn.Engine.Tests.RoundTrip;
 public sealed class FreezerTests(ITestOutputHelper output)
 {
     private const string Kills = "60";
+    private const int SIGUSR1 = 10;
 
     [Theory]
     [InlineData("unified")]
@@ -95,6 +96,39 @@ public sealed class FreezerTests(ITestOutputHelper output)
         Assert.Equal(before, File.ReadAllBytes(target.Counters));
         group.Thaw();
         target.MustGoOn();
+    }
+
+    // A tracer that seizes what a signal has stopped waits until that moves, which it doesn't while its group is frozen.
+    [Theory]
+    [InlineData("unified", false)]
+    [InlineData("freezer", false)]
+    [InlineData("unified", true)]
+    [InlineData("freezer", true)]
+    public void A_job_that_is_stopped_by_a_signal_is_no_obstacle(string hierarchy, bool isFrozen)
+    {
+        using var space = new PidNamespace();
+        using var group = new TestCgroup(hierarchy);
+        string work = space.MakeDirectory("work");
+        string images = space.MakeDirectory("images");
+        int pid = space.Start([Programs.Target("task_stopped"), work]);
+        TestCgroup.Enter(space, group.Path, pid);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "the target is ready");
+        TestCgroup.Enter(space, group.Path, space.Pids.Single(other => other > pid));
+        if (isFrozen)
+        {
+            group.Freeze();
+        }
+
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images, "-R");
+        Assert.Equal(isFrozen ? group.FrozenText : group.ThawedText, group.State);
+        space.FirnMust("dump", "-t", $"{pid}", "-D", images);
+        space.UntilEmpty();
+        space.FirnMust("restore", "-D", images, "-d");
+        group.Thaw();
+        string result = Path.Combine(work, "result");
+        space.Kill(pid, SIGUSR1);
+        PidNamespace.Until(() => File.Exists(result), "the target has checked itself");
+        Assert.Equal("ok\n", File.ReadAllText(result));
     }
 
     [Theory]

@@ -15,6 +15,7 @@ public sealed class KillTests(ITestOutputHelper output)
     private const string KillsOfLooks = "100";
     private const string KillsInNamespaces = "40";
     private const string KillsAtTerminals = "150";
+    private const string KillsAtConnections = "150";
 
     public static IEnumerable<TheoryDataRow<int>> Seeds => Enumerable.Range(1, 8).Select(seed => new TheoryDataRow<int>(seed));
 
@@ -42,6 +43,13 @@ public sealed class KillTests(ITestOutputHelper output)
             Programs.Firn, "dump", "-t", target.PidText, "-D", images, "-R", "-v0"));
         target.MustGoOn();
     }
+
+    // In repair mode the program would get errors of its own connections.
+    [Theory]
+    [InlineData(21)]
+    [InlineData(22)]
+    public void Killed_at_random_moments_of_a_dump_connections_go_on(int seed)
+        => KillDumps("talking", KillsAtConnections, seed, "--tcp-established");
 
     // What is restored whole before the signal comes runs on.
     [Theory]
@@ -103,15 +111,16 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.Equal(before, Files(images, Path.GetDirectoryName(counters)!));
     }
 
-    // Its processes are in three pid namespaces, of which two go with their inits.
+    // Their processes are in several pid namespaces, which go with their inits.
     [Theory]
-    [InlineData(105)]
-    public void Killed_at_random_moments_of_a_restore_of_nested_pid_namespaces_nothing_is_left(int seed)
+    [InlineData("task_nested_pids", 105)]
+    [InlineData("task_nested_users", 106)]
+    public void Killed_at_random_moments_of_a_restore_of_nested_namespaces_nothing_is_left(string target, int seed)
     {
         using var space = new PidNamespace();
         string work = space.MakeDirectory("work");
-        int root = space.Start([Programs.Target("task_nested_pids"), work]);
-        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), "task_nested_pids is ready");
+        int root = space.Start([Programs.Target(target), work]);
+        PidNamespace.Until(() => File.Exists(Path.Combine(work, "ready")), $"{target} is ready");
         int processes = space.Pids.Count;
         string images = space.MakeDirectory("images");
         space.FirnMust("dump", "-t", $"{root}", "-D", images);
@@ -138,25 +147,16 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.DoesNotContain("mistake in Firn", outcome.Error, StringComparison.Ordinal);
     }
 
-    private void KillDumps(string program, string kills, int seed)
+    private void KillDumps(string program, string kills, int seed, params string[] options)
     {
         using var space = new PidNamespace();
         var target = new SelfChecking(space, program);
         string images = space.MakeDirectory("images");
         Must(space.Run(
-            Programs.Target("killer"),
-            "dump",
-            kills,
-            $"{seed}",
-            target.Counters,
-            Programs.Firn,
-            "dump",
-            "-t",
-            target.PidText,
-            "-D",
-            images,
-            "-R",
-            "-v0"));
+        [
+            Programs.Target("killer"), "dump", kills, $"{seed}", target.Counters,
+            Programs.Firn, "dump", "-t", target.PidText, "-D", images, "-R", "-v0", .. options,
+        ]));
         target.MustGoOn();
     }
 

@@ -124,6 +124,70 @@ public sealed class NamespaceTests
         CheckItself(space, space.Pids.Single(pid => Name(space, pid) == "ns_ids" && InnerPid(space, pid) == 1), work);
     }
 
+    // Programs that make a user namespace and all others in it, below a shell that is in none of them; and within a container.
+    [Theory]
+    [InlineData("", "/usr/bin/unshare", "-Ur")]
+    [InlineData("", "/usr/bin/unshare", "-UrC")]
+    [InlineData("", "/usr/bin/unshare", "-Urpf --mount-proc")]
+    [InlineData("", "/usr/bin/unshare", "-Urmiun --propagation private")]
+    [InlineData("", "/usr/bin/unshare", "-Ur /usr/bin/unshare -Urpf")]
+    [InlineData("", "/usr/bin/bwrap", "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --new-session")]
+    [InlineData("", "/usr/bin/bwrap", "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --uid 1000 --gid 1000")]
+    [InlineData(
+        "",
+        "/usr/bin/setpriv",
+        "--reuid 1000 --regid 1000 --clear-groups /usr/bin/bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all")]
+    [InlineData("puim", "/usr/bin/unshare", "-Urpf --mount-proc")]
+    [InlineData("puim", "/usr/bin/bwrap", "--bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --uid 1000")]
+    [InlineData("puiU", "/usr/bin/unshare", "-Urpf")]
+    public void A_sandbox_below_a_shell_is_whole_after_dump_kill_and_restore(string container, string program, string options)
+    {
+        string sandbox = Programs.Command(program);
+        _ = options.Contains("bwrap", StringComparison.Ordinal) ? Programs.Command("/usr/bin/bwrap") : sandbox;
+        using var space = new PidNamespace();
+        string[] outer = container.Length == 0 ? [] : [Programs.Target("contain"), container];
+        int root = space.Start([.. outer, "/bin/sh", "-c", $"{sandbox} {options} /bin/sh -c 'sleep 1000 & sleep 1001; true'; true"]);
+        PidNamespace.Until(() => space.Pids.Count(pid => Name(space, pid) == "sleep") == 2, "the sandbox has begun");
+        if (container.Length > 0)
+        {
+            root = space.Pids.Single(pid => Levels(space, pid) is [_, "1"]);
+        }
+
+        string images = space.MakeDirectory("images");
+        string[] before = DescribeAll(space, container.Length > 0, options.Contains("proc", StringComparison.Ordinal));
+        space.FirnMust("dump", "-t", $"{root}", "-D", images, "-v4", "-o", "dump.log");
+        space.UntilEmpty();
+        space.FirnMust("restore", "-D", images, "-d", "-v4", "-o", "restore.log");
+        Assert.Equal(before, DescribeAll(space, container.Length > 0, options.Contains("proc", StringComparison.Ordinal)));
+    }
+
+    // Of a container's processes the ids outside of it are new ones.
+    private static string[] DescribeAll(PidNamespace space, bool isContained, bool showsOwn)
+        => [.. space.Pids.Where(pid => !isContained || Levels(space, pid).Length > 1)
+            .Select(pid => Describe(space, pid, isContained ? 1 : 0, showsOwn)).Order(StringComparer.Ordinal)];
+
+    // Ids at all levels, credentials, maps, what is mounted where, and the processes that /proc shows.
+    private static string Describe(PidNamespace space, int pid, int levelsOutside, bool showsOwn)
+    {
+        string[] status = File.ReadAllLines(space.Proc(pid, "status"));
+        IEnumerable<string> ids = status.Where(line => line.StartsWith("NS", StringComparison.Ordinal))
+            .Select(line => string.Join(' ', line.Split('\t').Skip(1 + levelsOutside)));
+        IEnumerable<string> mounts = File.ReadAllLines(space.Proc(pid, "mountinfo")).Select(line => line.Split(' '))
+            .Select(words => string.Join(' ', words[3..6].Concat(words.SkipWhile(word => word != "-")))).Order(StringComparer.Ordinal);
+        IEnumerable<string> shown = Directory.EnumerateDirectories(space.Proc(pid, "root/proc")).Select(path => Path.GetFileName(path)!)
+            .Where(name => char.IsAsciiDigit(name[0])).Order(StringComparer.Ordinal);
+        return string.Join(
+            '\n',
+            [
+                .. ids,
+                .. status.Where(line => line.StartsWith("Uid", StringComparison.Ordinal) || line.StartsWith("Gid", StringComparison.Ordinal)
+                    || line.StartsWith("Cap", StringComparison.Ordinal) || line.StartsWith("Groups", StringComparison.Ordinal)),
+                File.ReadAllText(space.Proc(pid, "uid_map")), File.ReadAllText(space.Proc(pid, "setgroups")),
+                .. mounts,
+                showsOwn && Levels(space, pid).Length > 1 + levelsOutside ? string.Join(' ', shown) : string.Empty,
+            ]);
+    }
+
     // Ids in the namespaces below that of the tests; all where the tree is in that itself.
     private static string[] AllLevels(PidNamespace space)
         => [.. space.Pids.Select(pid => Levels(space, pid)).Where(levels => levels.Length > 1)

@@ -11,6 +11,7 @@ public sealed class OutsideTests
     [InlineData("outside_files.py")]
     [InlineData("outside_proc.py")]
     [InlineData("outside_terminal.py")]
+    [InlineData("outside_slave.py")]
     [InlineData("tmux_session.py")]
     [InlineData("orphan_terminal.py")]
     public void What_is_outside_of_the_tree_is_joined_again(string script)
@@ -29,6 +30,8 @@ public sealed class OutsideTests
     [InlineData("tcp_waiting.py", "loopback6")]
     [InlineData("tcp_waiting.py", "veth")]
     [InlineData("tcp_waiting.py", "booted")]
+    [InlineData("tcp_waiting.py", "again")]
+    [InlineData("tcp_across.py", "veth")]
     [InlineData("tcp_servers.py", "nginx")]
     [InlineData("tcp_servers.py", "memcached")]
     [InlineData("tcp_servers.py", "inside")]

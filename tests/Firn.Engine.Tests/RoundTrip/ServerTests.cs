@@ -22,4 +22,19 @@ public sealed class ServerTests
         ]);
         Assert.True(outcome.Status == 0, outcome.Error);
     }
+
+    [Theory]
+    [InlineData("outside")]
+    [InlineData("inside")]
+    public void A_transaction_of_PostgreSQL_stays_open_under_load(string where)
+    {
+        string programs = Directory.Exists("/usr/lib/postgresql")
+            ? Directory.GetDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin")).First()
+            : throw Programs.Skipped("postgresql is not installed");
+        using var space = new PidNamespace();
+        Outcome outcome = space.Run(
+            Programs.Command("/usr/bin/unshare"), "--net", Programs.Command("/usr/bin/python3"), Programs.Data("postgres.py"),
+            Programs.Firn, space.MakeDirectory("images"), where, programs);
+        Assert.True(outcome.Status == 0, outcome.Error);
+    }
 }

@@ -127,6 +127,7 @@ public class AbiTests(ITestOutputHelper output)
         [typeof(BpfName)] = 16,
         [typeof(IoUringOffsets)] = 80,
         [typeof(IoUringParameters)] = 120,
+        [typeof(BpfProgramAttributes)] = 112,
         [typeof(Ipv6Address)] = 16,
         [typeof(Itimerval)] = 32,
         [typeof(KernelSigaction)] = 32,

@@ -25,6 +25,7 @@ internal sealed class HandlePaths : IDisposable
     private readonly Dictionary<string, Fd?> roots = [];
     private readonly HashSet<(uint Device, string Handle)> stale = [];
     private readonly Dictionary<(int Pid, uint Device), List<MountEntry>> byDevice = [];
+    private readonly Dictionary<(int Pid, int Mount), List<string>> covers = [];
     private readonly Dictionary<(int Pid, uint Device, ulong Inode), string?> found = [];
     private readonly Dictionary<(int Pid, uint Device), Dictionary<ulong, string>> walked = [];
 
@@ -50,11 +51,14 @@ internal sealed class HandlePaths : IDisposable
     public string? MountPointOf(int pid, uint device) => MountsOf(pid, device) is [{ } mount, ..] ? mount.MountPoint : null;
 
     /// <summary>Opens a file by handle, for O_PATH only; null if no mount of that device is in sight, or the file is gone.</summary>
-    public Fd? Open(int pid, uint device, FileHandle handle)
+    public Fd? Open(int pid, uint device, FileHandle handle) => OpenAll(pid, device, handle).FirstOrDefault().File;
+
+    // By each mount of the device: one that shows a part of the file system gives also what is not below that part, but not its path.
+    private IEnumerable<(MountEntry Mount, Fd File)> OpenAll(int pid, uint device, FileHandle handle)
     {
         foreach (MountEntry mount in MountsOf(pid, device))
         {
-            string place = RootOf(pid) + mount.MountPoint;
+            string place = PlaceOf(pid, mount);
             if (!roots.TryGetValue(place, out Fd? root))
             {
                 SysResult opening = Sys.OpenAt(At.AT_FDCWD, place, OpenFlags.O_RDONLY | OpenFlags.O_NONBLOCK | OpenFlags.O_CLOEXEC, 0);
@@ -69,7 +73,8 @@ internal sealed class HandlePaths : IDisposable
             SysResult opened = Sys.OpenByHandleAt(root.Number, handle, OpenFlags.O_PATH | OpenFlags.O_CLOEXEC);
             if (!opened.IsError)
             {
-                return new Fd(opened.Int32);
+                yield return (mount, new Fd(opened.Int32));
+                continue;
             }
 
             // The file system knows such handles, and says that the file is no more. An overlay says so of any.
@@ -78,8 +83,6 @@ internal sealed class HandlePaths : IDisposable
                 stale.Add((device, Convert.ToHexString(handle.Bytes)));
             }
         }
-
-        return null;
     }
 
     /// <inheritdoc/>
@@ -145,8 +148,12 @@ internal sealed class HandlePaths : IDisposable
                     continue;
                 }
 
-                using Fd? fd = Open(pid, device, handle);
-                if (fd is not null && !Sys.FchDir(fd.Number).IsError && Sys.CurrentDirectory() is { } path)
+                (MountEntry? mount, Fd? file) = OpenAll(pid, device, handle).FirstOrDefault();
+                using Fd? fd = file;
+                if (fd is not null
+                    && !Sys.FchDir(fd.Number).IsError
+                    && Sys.CurrentDirectory() is { } path
+                    && !IsCovered(pid, mount, path))
                 {
                     found.Add((pid, device, inode), path);
                 }
@@ -158,15 +165,50 @@ internal sealed class HandlePaths : IDisposable
 
     private string? FindByHandle(int pid, uint device, FileHandle handle)
     {
-        using Fd? fd = Open(pid, device, handle);
-        if (fd is not null)
+        foreach ((MountEntry mount, Fd file) in OpenAll(pid, device, handle))
         {
-            return Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _);
+            using Fd fd = file;
+            if (Sys.ReadLink(NamespaceVisit.PathOf(fd.Number), out _) is { } path
+                && !IsOutOfSight(pid, mount, path, fd)
+                && !IsCovered(pid, mount, path))
+            {
+                return path;
+            }
         }
 
         return handle.Type == OverlayHandle && handle.Bytes.Length > OverlayInnerOffset && handle.Bytes[OverlayMagicOffset] == OverlayMagic
             ? FindInLayers(pid, device, handle.Bytes)
             : null;
+    }
+
+    // Where a mount shows a part of its file system, a file that is not in this part has the path `/` (fs/d_path.c, "Escaped").
+    private bool IsOutOfSight(int pid, MountEntry mount, string path, Fd fd)
+        => path == "/"
+            && !(roots[PlaceOf(pid, mount)] is { } root
+                && !Sys.Fstat(root.Number, out FileStat top).IsError
+                && !Sys.Fstat(fd.Number, out FileStat stat).IsError
+                && (top.st_dev, top.st_ino) == (stat.st_dev, stat.st_ino));
+
+    // Another mount on the file itself, or on a directory above it.
+    private bool IsCovered(int pid, MountEntry mount, string path)
+    {
+        if (!covers.TryGetValue((pid, mount.Id), out List<string>? places))
+        {
+            places = [.. AllMounts(pid)
+                .Where(other => other.ParentId == mount.Id && other.Id != mount.Id)
+                .Select(other => other.MountPoint)];
+            covers.Add((pid, mount.Id), places);
+        }
+
+        foreach (string place in places)
+        {
+            if (path.StartsWith(place, StringComparison.Ordinal) && (path.Length == place.Length || path[place.Length] == '/'))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private string? FindInLayers(int pid, uint device, byte[] bytes)
@@ -178,7 +220,8 @@ internal sealed class HandlePaths : IDisposable
             (string? upper, string[] lower) = Layers(mount.SuperOptions);
             foreach (string layer in isUpper ? (upper is null ? [] : [upper]) : lower)
             {
-                if (PathInLayer(layer, inner) is { } path)
+                // By who mounted it: an engine outside, or the task itself. That it is the right directory, the path in it shows.
+                if ((PathInLayer(layer, inner) ?? PathInLayer(RootOf(pid) + layer, inner)) is { } path)
                 {
                     return mount.MountPoint.TrimEnd('/') + path;
                 }
@@ -286,6 +329,8 @@ internal sealed class HandlePaths : IDisposable
 
     // Mount points are from the root directory of the task; Firn's own is that of its thread, wherever it visits.
     private static string RootOf(int pid) => pid == Sys.GetPid() ? string.Empty : $"/proc/{pid}/root";
+
+    private static string PlaceOf(int pid, MountEntry mount) => RootOf(pid) + mount.MountPoint;
 
     private List<MountEntry> MountsOf(int pid, uint device)
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -10,13 +11,20 @@ namespace Firn.Engine.Kinds.Events;
 
 /// <summary>inotify: watches on files and directories, and the events that they give.</summary>
 /// <remarks>
-/// Kernel: fs/notify/inotify/, inotify(7), proc_pid_fdinfo(5). Events that wait to be read can't be had without taking them: they are
-/// lost with a warning, as with CRIU. Watches are put on at last, so that the restore itself is no event.
+/// Kernel: fs/notify/inotify/, inotify(7), proc_pid_fdinfo(5). Events that wait to be read can't be had without taking them, nor be put
+/// back: they are lost with a warning, as with CRIU. The program is told so in the kernel's own way: the queue holds IN_Q_OVERFLOW after a
+/// restore. Watches are put on at last, so that the restore itself is no event.
 /// </remarks>
 internal sealed class InotifyFile : FileKind
 {
     private const uint FIONREAD = 0x541B;
     private const string Deleted = " (deleted)";
+    private const uint MFD_CLOEXEC = 1;
+    private const uint IN_ATTRIB = 4;
+    private const uint Mode = 0x180; // rw-------
+    private const int EventSize = 16;
+    private const int MostQueued = 1 << 16;
+    private const string QueueLimit = "/proc/sys/fs/inotify/max_queued_events";
 
     /// <inheritdoc/>
     public override FdTypes Type => FdTypes.Inotify;
@@ -54,13 +62,14 @@ internal sealed class InotifyFile : FileKind
     public override void Dump(DumpContext context, OpenFile file, FileEntry entry)
     {
         int pending = 0;
+        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(context, file) };
         if (!Sys.Ioctl(file.Taken.Number, FIONREAD, ref pending).IsError && pending > 0)
         {
             context.Log.LogWarning(
                 "pid {Pid} fd {Fd}: {Bytes} bytes of inotify events wait to be read and are lost", file.Owner.Pid, file.Number, pending);
+            entry.Ify.LostEvents = true;
         }
 
-        entry.Ify = new InotifyFileEntry { Id = file.Id, Flags = (uint)file.Flags, Fown = FileOwner.Dump(context, file) };
         foreach (InotifyWatch watch in file.Info.InotifyWatches)
         {
             string? path = PathOf(context, file, watch);
@@ -131,6 +140,11 @@ internal sealed class InotifyFile : FileKind
     /// <inheritdoc/>
     public override void Arm(RestoreContext context, FileEntry entry, Fd fd)
     {
+        if (entry.Ify.LostEvents)
+        {
+            Overflow(context, entry, fd);
+        }
+
         // Ascending: the kernel gives a new watch the number after the last one, unless it is told another.
         long last = 0;
         foreach (InotifyWdEntry watch in entry.Ify.Wd.OrderBy(watch => watch.Wd))
@@ -160,6 +174,68 @@ internal sealed class InotifyFile : FileKind
         }
 
         FileOwner.Arm(context, entry.Ify.Fown, fd, fd.ToString());
+    }
+
+    // Two files of no one else's are changed in turn, since equal events that follow each other become one, until the queue is full. Then
+    // all is read but the last event, which says so.
+    private static void Overflow(RestoreContext context, FileEntry entry, Fd fd)
+    {
+        if (!IsLimited())
+        {
+            context.Log.LogWarning("inotify {Id}: its queue is too long to say in it that events are lost", entry.Id);
+            return;
+        }
+
+        int waiting = 0;
+        using (Fd one = Watched(fd, entry.Id), other = Watched(fd, entry.Id))
+        {
+            int before;
+            do
+            {
+                before = waiting;
+                for (int i = 0; i < 256; i++)
+                {
+                    Sys.Fchmod(one.Number, Mode).OrThrow("fchmod(memfd)");
+                    Sys.Fchmod(other.Number, Mode).OrThrow("fchmod(memfd)");
+                }
+
+                Sys.Ioctl(fd.Number, FIONREAD, ref waiting).OrThrow($"ioctl(FIONREAD) of file {entry.Id}");
+            }
+            while (waiting != before);
+        }
+
+        byte[] taken = new byte[MostQueued];
+        for (int left = waiting - EventSize; left > 0;)
+        {
+            left -= Sys.Read(fd.Number, taken.AsSpan(0, Math.Min(left, taken.Length))).OrThrow($"read of file {entry.Id}").Int32;
+        }
+
+        Sys.InotifySetNextWatch(fd.Number, 1).OrThrow($"ioctl(INOTIFY_IOC_SETNEXTWD, 1) of file {entry.Id}");
+    }
+
+    private static bool IsLimited()
+    {
+        try
+        {
+            return int.TryParse(Sys.ReadText(QueueLimit), CultureInfo.InvariantCulture, out int most) && most is > 0 and <= MostQueued;
+        }
+        catch (LinuxException)
+        {
+            return false;
+        }
+    }
+
+    private static Fd Watched(Fd inotify, uint id)
+    {
+        var file = new Fd(Sys.MemfdCreate("firn-overflow", MFD_CLOEXEC).OrThrow("memfd_create(firn-overflow)").Int32);
+        SysResult added = Sys.InotifyAddWatch(inotify.Number, NamespaceVisit.PathOf(file.Number), IN_ATTRIB);
+        if (added.IsError)
+        {
+            file.Dispose();
+        }
+
+        added.OrThrow($"inotify_add_watch(memfd) of file {id}");
+        return file;
     }
 
     private static SysResult Add(RestoreContext context, Fd fd, InotifyWdEntry watch)

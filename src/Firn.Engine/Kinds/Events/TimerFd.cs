@@ -69,7 +69,9 @@ internal sealed class TimerFd : FileKind
         if ((message.SettimeFlags & TimerFdConstants.TFD_TIMER_ABSTIME) != 0 && time.it_value.Nanoseconds != 0)
         {
             long now = Sys.ClockNanoseconds((int)Readable((ClockId)message.Clockid));
-            time.it_value = Timespec.FromNanoseconds(time.it_value.Nanoseconds + now);
+            long left = time.it_value.Nanoseconds;
+            // systemd waits for the clock to be set, until the end of all time: that stays where it is.
+            time.it_value = Timespec.FromNanoseconds(left > long.MaxValue - now ? long.MaxValue : left + now);
         }
 
         Sys.TimerFdSetTime(fd.Number, (int)message.SettimeFlags, in time).OrThrow($"timerfd_settime of file {entry.Id}");

@@ -33,7 +33,8 @@ internal static class FileLocks
 
     /// <summary>Whether a lease is held through a file.</summary>
     public static bool HasLease(OpenFile file)
-        => file.Holders.Exists(holder => holder.Locks.Any(held => held.Kind == FileLockKind.Lease));
+        => file.Holders.Exists(holder => holder.Locks.Any(held => held.Kind == FileLockKind.Lease))
+            || InFlight(file).Any(held => held.Kind == FileLockKind.Lease);
 
     /// <summary>Refuses locks, unless it was asked for them: a lock may stand against a process outside of the tree.</summary>
     public static void Examine(DumpContext context, OpenFile file)
@@ -133,18 +134,28 @@ internal static class FileLocks
             Fd fd = context.Files[file.Id];
             foreach (FileLockEntry entry in locks)
             {
-                if (Take(fd, entry) is { IsError: true } failed)
+                if (Take(fd, entry, file) is { IsError: true } failed)
                 {
                     throw new RestoreConflictException(
                         $"a file in a socket's queue ({file.Reg?.Name ?? file.Type.ToString()}): its lock can't be taken again: "
                             + $"{ErrnoText.Describe(failed.Errno)}; /proc/locks says who holds it");
                 }
+
+                if (IsBreaking(entry))
+                {
+                    Break(fd, entry, file);
+                }
             }
         }
     }
 
-    private static SysResult Take(Fd fd, FileLockEntry entry)
+    private static SysResult Take(Fd fd, FileLockEntry entry, FileEntry file)
     {
+        if (IsLease(entry))
+        {
+            return Sys.Fcntl(fd.Number, FcntlCommand.F_SETLEASE, (int)(IsBreaking(entry) ? Unbroken(file, entry) : entry.Type));
+        }
+
         if (entry.Flag == FL_FLOCK)
         {
             FlockOperation operation = entry.Type == Flock.F_WRLCK ? FlockOperation.LOCK_EX : FlockOperation.LOCK_SH;

@@ -2,6 +2,7 @@ using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
+using Firn.Linux.Procfs;
 using Firn.Tracing;
 using Google.Protobuf;
 
@@ -92,6 +93,48 @@ internal sealed partial class Terminal
         {
             opened.ForEach(fd => fd.Dispose());
         }
+    }
+
+    /// <summary>A process outside of the tree that has the slave, where no task has it; null if it is closed or was never opened.</summary>
+    private static int? HolderOutside(DumpContext context, OpenFile master)
+    {
+        if (FindSlave(context, IndexOf(master)) is not null || (PollOf(master.Taken.Number) & PollEvents.POLLHUP) != 0)
+        {
+            return null;
+        }
+
+        HashSet<int> own = [.. context.Tasks.Select(task => task.Pid), Sys.GetPid()];
+        ulong? instance = InstanceOf(context, master);
+        List<int> descriptors = [];
+        foreach (int pid in ProcessList.Read().Where(pid => !own.Contains(pid)))
+        {
+            descriptors.Clear();
+            if (!FdList.TryRead(pid, descriptors).IsError && descriptors.Exists(fd => IsSlave($"/proc/{pid}/fd/{fd}")))
+            {
+                return pid;
+            }
+        }
+
+        return null;
+
+        bool IsSlave(string path)
+            => Sys.ReadLink(path, out _)?.EndsWith($"/{IndexOf(master)}", StringComparison.Ordinal) == true
+            && !Sys.StatAt(At.AT_FDCWD, path, out FileStat stat).IsError
+            && (stat.st_mode & InodeMode.S_IFMT) == InodeMode.S_IFCHR
+            && (uint)stat.st_rdev == SlaveDevice(IndexOf(master))
+            && (instance is null || stat.st_dev == instance);
+    }
+
+    // The devpts in which the slave is: that of the master's own node, or the one beside /dev/ptmx.
+    private static ulong? InstanceOf(DumpContext context, OpenFile master)
+    {
+        if (!Sys.FstatFs(master.Taken.Number, out StatFs fileSystem).IsError && fileSystem.f_type == FileSystemMagic.DEVPTS_SUPER_MAGIC)
+        {
+            return master.Stat.st_dev;
+        }
+
+        string beside = FileName.AsSeenBy(context, master, Path.Combine(Path.GetDirectoryName(master.Link) ?? "/", "pts"));
+        return Sys.StatAt(At.AT_FDCWD, beside, out FileStat directory).IsError ? null : directory.st_dev;
     }
 
     private static void Note(Dumped state, uint slaveId, uint stop)

@@ -76,7 +76,8 @@ internal sealed partial class Terminal
             Sys.Fchown(fd.Number, info.Uid, info.Gid).OrThrow($"fchown(pts {info.Pty.Index})");
         }
 
-        bool isAlone = !isMaster && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info);
+        // What was hung up, and so has no settings, has lost its master for good.
+        bool isAlone = !isMaster && info.Termios is not null && !state.HasMaster(context, info.Id + 1) && IsOrphan(context, info);
         if (isAlone && !context.Hooks.OfferTerminal(pair.Master.Number))
         {
             throw new CheckpointException(

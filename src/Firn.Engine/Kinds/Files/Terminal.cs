@@ -70,6 +70,14 @@ internal sealed partial class Terminal : FileKind
                     $"two terminals of the tree have the number {IndexOf(file)}, in different instances of devpts",
                     "let the program close one of them");
                 break;
+            case Side.Master when HolderOutside(context, file) is { } holder:
+                context.Problems.Add(
+                    "terminal-outside",
+                    file.Owner.Pid,
+                    file.Resource,
+                    $"its other side, pts {IndexOf(file)}, is open in process {holder} alone, outside of the tree, which would lose it",
+                    "dump a tree that holds both sides, or end that process");
+                break;
             case Side.Controlling when !context.Options.ShellJob && !IsOfTree(context, file.Owner):
                 context.Problems.Add(
                     "controlling-terminal",

@@ -30,7 +30,7 @@ internal sealed partial class MountNamespace
             foreach (RestoredNamespace its in all)
             {
                 read = its;
-                trees.Add(MountNode.Build(context.Images.All<MntEntry>(ImageKind.Mnts, its.Id)));
+                trees.Add(MountNode.Build(NestedProcs.WithPlace(its, context.Images.All<MntEntry>(ImageKind.Mnts, its.Id))));
                 foreach (MountNode node in trees[^1].Where(_ => context.Nested.Contains(its)))
                 {
                     context.NestedMounts.TryAdd(node.Entry.MntId, its);

@@ -113,8 +113,8 @@ internal sealed partial class MountNamespace : NamespaceKind
         try
         {
             OpenContents(views, contents);
-            IdMap users = IdMap.Read(own.Member.Pid, "uid_map");
-            IdMap groups = IdMap.Read(own.Member.Pid, "gid_map");
+            IdMap users = IdMap.Read(context.Tasks[0].Pid, "uid_map");
+            IdMap groups = IdMap.Read(context.Tasks[0].Pid, "gid_map");
             foreach ((uint device, Fd mount) in contents)
             {
                 string name = ImageKind.TmpfsDev.FileName(device);
@@ -252,8 +252,21 @@ internal sealed partial class MountNamespace : NamespaceKind
             }
         }
 
+        // What a user namespace owns comes back as a copy, in which groups would be others.
+        bool isOwned = NamespaceOwners.NestedOwner(context, view.Own) is not null;
+        foreach (MountNode node in view.Nodes.Where(node => isOwned && node.Entry.SharedId != 0))
+        {
+            context.Problems.Add(
+                "mount-nested-shared",
+                pid,
+                $"mount {node.Entry.Mountpoint}",
+                "it shares new mounts, in a mount namespace that a user namespace below that of the tree's root owns",
+                "make it private (mount --make-private)");
+        }
+
         MountViews views = context.Files.State.Get<MountViews>();
-        foreach (MountNode node in ContentMounts(views).Where(node => view.Nodes.Contains(node) && IsHidden(views, node) && !isHostsUser))
+        bool isOutOfReach = isOwned || !isHostsUser;
+        foreach (MountNode node in ContentMounts(views).Where(node => view.Nodes.Contains(node) && IsHidden(views, node) && isOutOfReach))
         {
             context.Problems.Add(
                 "mount-covered",

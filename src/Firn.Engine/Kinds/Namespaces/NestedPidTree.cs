@@ -1,5 +1,4 @@
 using Firn.Engine.Tree;
-using Firn.Linux;
 using Firn.Linux.Abi;
 
 namespace Firn.Engine.Kinds.Namespaces;
@@ -11,22 +10,11 @@ namespace Firn.Engine.Kinds.Namespaces;
 /// </remarks>
 internal static class NestedPidTree
 {
-    private const uint NS_GET_PARENT = 0xb702;
-
     /// <summary>The namespace in which another was made.</summary>
     public static DumpedNamespace? ParentOf(DumpContext context, DumpedNamespace own)
-    {
-        using Fd there = own.Open();
-        SysResult result = Sys.Ioctl(there.Number, NS_GET_PARENT);
-        if (result.IsError)
-        {
-            return null;
-        }
-
-        using var parent = new Fd(result.Int32);
-        Sys.Fstat(parent.Number, out FileStat stat).OrThrow("fstat(NS_GET_PARENT)");
-        return context.Of(CloneFlags.CLONE_NEWPID).FirstOrDefault(found => found.Inode == stat.st_ino);
-    }
+        => NamespaceOwners.ParentInode(own) is not 0 and ulong inode
+            ? context.Of(CloneFlags.CLONE_NEWPID).FirstOrDefault(found => found.Inode == inode)
+            : null;
 
     /// <summary>Says what of a nested namespace would make a restore fail.</summary>
     /// <returns>Whether its init is in the tree.</returns>

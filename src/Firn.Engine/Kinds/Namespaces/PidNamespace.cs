@@ -12,6 +12,8 @@ namespace Firn.Engine.Kinds.Namespaces;
 /// <summary>A pid namespace, whose init is the root of the tree. pid_namespaces(7).</summary>
 internal sealed class PidNamespace : NamespaceKind
 {
+    private const string LastPid = "/proc/sys/kernel/ns_last_pid";
+
     /// <inheritdoc/>
     public override string Name => "pid";
 
@@ -91,38 +93,55 @@ internal sealed class PidNamespace : NamespaceKind
     public static void SetLastPid(RestoreContext context, Remote root)
     {
         RemoteBatch batch = root.Batch;
-        Slot fd = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text("/proc/sys/kernel/ns_last_pid"), (int)OpenFlags.O_WRONLY);
-        WriteLastPid(context, batch, fd, context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid));
+        Slot fd = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text(LastPid), (int)OpenFlags.O_WRONLY);
+        WriteLastPid(context, batch, context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid), fd);
     }
 
     /// <inheritdoc cref="SetLastPid(RestoreContext, Remote)"/>
-    /// <remarks>What is mounted at /proc for the init of a nested one may not let it: it has a proc of its own for it.</remarks>
     /// <param name="context">The restore.</param>
     /// <param name="nested">The namespace, whose init exists.</param>
     public static void SetLastPid(RestoreContext context, NestedPids nested)
+        => SetLastPid(
+            context,
+            nested.Init.Leader.Remote,
+            context.Tasks.Where(task => task.Pids?.Contains(nested) == true).SelectMany(task => task.Threads)
+                .Max(thread => (int)thread.Nested[nested.Depth - 1]));
+
+    /// <summary>Says what id a pid namespace has given last.</summary>
+    /// <remarks>What is mounted at /proc for the task may not let it, or show another: it has a proc of its own for it.</remarks>
+    /// <param name="context">The restore.</param>
+    /// <param name="within">A task in it.</param>
+    /// <param name="last">The id.</param>
+    public static void SetLastPid(RestoreContext context, Remote within, int last)
     {
-        RemoteBatch batch = nested.Init.Leader.Remote.Batch;
+        RemoteBatch batch = within.Batch;
         Slot fs = batch.Try(Sysno.fsopen, batch.Text("proc"), MountCall.FSOPEN_CLOEXEC);
         batch.Try(Sysno.fsconfig, fs, (int)FsConfigCommand.FSCONFIG_CMD_CREATE, 0, 0, 0);
         Slot proc = batch.Try(Sysno.fsmount, fs, MountCall.FSMOUNT_CLOEXEC, 0);
         Slot fd = batch.Try(Sysno.openat, proc, batch.Text("sys/kernel/ns_last_pid"), (int)OpenFlags.O_WRONLY);
         batch.Try(Sysno.close, fs);
         batch.Try(Sysno.close, proc);
-        int highest = context.Tasks.Where(task => task.Pids?.Contains(nested) == true).SelectMany(task => task.Threads)
-            .Max(thread => (int)thread.Nested[nested.Depth - 1]);
-        WriteLastPid(context, batch, fd, highest);
+
+        // In a mount namespace that it has no rights in, the task mounts nothing; but there it has a /proc that is not its own.
+        Slot other = batch.Try(Sysno.openat, At.AT_FDCWD, batch.Text(LastPid), (int)OpenFlags.O_WRONLY);
+        WriteLastPid(context, batch, last, fd, other);
     }
 
-    private static void WriteLastPid(RestoreContext context, RemoteBatch batch, Slot fd, int highest)
+    private static void WriteLastPid(RestoreContext context, RemoteBatch batch, int last, params Slot[] files)
     {
-        RemoteBuffer text = batch.Text(highest.ToString(CultureInfo.InvariantCulture));
-        Slot written = batch.Try(Sysno.write, fd, text, text.Bytes.Length - 1);
-        batch.Try(Sysno.close, fd);
+        RemoteBuffer text = batch.Text(last.ToString(CultureInfo.InvariantCulture));
+        List<Slot> written = [];
+        foreach (Slot file in files)
+        {
+            written.Add(batch.Try(Sysno.write, file, text, text.Bytes.Length - 1));
+            batch.Try(Sysno.close, file);
+        }
+
         batch.Run("last pid");
-        if (written.Result.IsError)
+        if (written.TrueForAll(write => write.Result.IsError))
         {
             context.Log.LogWarning(
-                "the pid namespace starts to give ids at the lowest again: ns_last_pid was refused: {Errno}", written.Result.Errno);
+                "the pid namespace starts to give ids at the lowest again: ns_last_pid was refused: {Errno}", written[^1].Result.Errno);
         }
     }
 

@@ -5,6 +5,7 @@ using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
+using Firn.Tracing;
 
 namespace Firn.Engine.Kinds.Namespaces;
 
@@ -33,11 +34,20 @@ internal sealed class UserNamespace : NamespaceKind
     /// <inheritdoc/>
     public override void SetId(TaskKobjIdsEntry ids, uint id) => ids.UserNsId = id;
 
+    /// <inheritdoc/>
+    public override bool CanBeNested => true;
+
     // ---- dump
 
     /// <inheritdoc/>
     public override void Examine(DumpContext context, DumpedNamespace own)
     {
+        if (own.IsNested)
+        {
+            NestedUsers.Examine(context, own);
+            return;
+        }
+
         if (context.Namespace(CloneFlags.CLONE_NEWPID).IsFirns)
         {
             context.Problems.Add(
@@ -66,8 +76,23 @@ internal sealed class UserNamespace : NamespaceKind
     public override void Dump(DumpContext context, DumpedNamespace own)
     {
         var entry = new UsernsEntry();
-        entry.UidMap.AddRange(Read(own.Member.Pid, UserMap));
-        entry.GidMap.AddRange(Read(own.Member.Pid, GroupMap));
+        if (own.Handle is null)
+        {
+            entry.UidMap.AddRange(Read(own.Member.Pid, UserMap));
+            entry.GidMap.AddRange(Read(own.Member.Pid, GroupMap));
+        }
+        else
+        {
+            (List<UidGidExtent> users, List<UidGidExtent> groups) = NestedUsers.MapsWithoutTask(context, own);
+            entry.UidMap.AddRange(users);
+            entry.GidMap.AddRange(groups);
+        }
+
+        if (own.IsNested)
+        {
+            NestedUsers.Dump(context, own, entry);
+        }
+
         context.Images.Add(ImageKind.Userns, own.Id, entry);
     }
 
@@ -93,10 +118,43 @@ internal sealed class UserNamespace : NamespaceKind
         ProcValue.Write($"/proc/{root}/{GroupMap}", Text(entry.GidMap)).OrThrow($"write(/proc/{root}/{GroupMap})");
     }
 
-    private static List<UidGidExtent> Read(int pid, string name)
+    /// <summary>Gives a new namespace its maps, by a task in the one that it was made in. /proc is Firn's.</summary>
+    public static void WriteMaps(UsernsEntry entry, int process, Remote by)
+    {
+        RemoteBatch batch = by.Batch;
+        if (entry.SetgroupsDenied)
+        {
+            Write("setgroups", "deny");
+        }
+
+        Write(UserMap, Text(entry.UidMap));
+        Write(GroupMap, Text(entry.GidMap));
+        batch.Run("maps of a nested user namespace");
+
+        void Write(string name, string text)
+        {
+            if (text.Length == 0)
+            {
+                return;
+            }
+
+            Slot fd = batch.Call(Sysno.openat, At.AT_FDCWD, batch.Text($"/proc/{process}/{name}"), (int)OpenFlags.O_WRONLY);
+            batch.Call(Sysno.write, fd, batch.Text(text), text.Length);
+            batch.Call(Sysno.close, fd);
+        }
+    }
+
+    /// <summary>The maps of an image: ids within, and those that the namespace of the tree's root has.</summary>
+    public static (IdMap Users, IdMap Groups) Maps(UsernsEntry entry) => (IdMap.Parse(Text(entry.UidMap)), IdMap.Parse(Text(entry.GidMap)));
+
+    /// <summary>The map of a task's namespace, as Firn sees it.</summary>
+    public static List<UidGidExtent> Read(int pid, string name) => Parse(Sys.ReadText($"/proc/{pid}/{name}"));
+
+    /// <summary>Parses the text of a map.</summary>
+    public static List<UidGidExtent> Parse(string text)
     {
         List<UidGidExtent> extents = [];
-        foreach (string line in Sys.ReadText($"/proc/{pid}/{name}").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             uint[] numbers = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
                 .Select(word => uint.Parse(word, CultureInfo.InvariantCulture))];

@@ -33,6 +33,8 @@ internal sealed class AcceptQueues
         : context.Options.NetworkLock == NetworkLock.Skip ? "they can't be saved with --network-lock skip"
         : InetOptions.Get(listener.Taken, SocketLevel.SOL_SOCKET, SocketOption.SO_BINDTOIFINDEX) != 0
             ? "they can't be put back where the listener is bound to a network device"
+        : context.Files.State.Get<TcpKeys>().Of(context, listener).Count > 0
+            ? "they can't be put back where segments are signed (TCP_MD5SIG)"
         : null;
 
     /// <summary>Takes note of a listener whose connections are to be saved, if there are any by then.</summary>
@@ -106,7 +108,7 @@ internal sealed class AcceptQueues
             InetAddress own = InetAddress.OfSocket(socket, family);
             InetAddress peer = InetAddress.OfPeer(socket, family);
             var ends = ConnectionEnds.OfPackets(own.Bytes, own.Port, peer.Bytes, peer.Port);
-            TcpReading reading = TcpReading.Of(socket);
+            TcpReading reading = TcpReading.Of(TcpBefore.Of(socket));
             if (!held[listener].Contains(TcpConnections.Key(ends)) && reading.State != TcpState.TCP_CLOSE && IsShared(context, listener))
             {
                 context.Log.LogWarning("a connection from {Peer} came while the tree was being dumped, and is reset", peer);

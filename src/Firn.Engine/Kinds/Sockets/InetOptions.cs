@@ -16,7 +16,7 @@ internal static class InetOptions
 
     /// <summary>Reads the options of IP.</summary>
     /// <exception cref="LinuxException">One can't be read.</exception>
-    public static IpOptsEntry ReadIp(Fd socket, SocketFamily family)
+    public static IpOptsEntry ReadIp(Fd socket, SocketFamily family, int protocol)
     {
         bool isInet6 = family == SocketFamily.AF_INET6;
         var entry = new IpOptsEntry();
@@ -26,6 +26,13 @@ internal static class InetOptions
         if (freebind != 0)
         {
             entry.Freebind = true;
+        }
+
+        if (protocol == SocketLevel.IPPROTO_MPTCP)
+        {
+            // It has no more of them (net/mptcp/sockopt.c).
+            entry.Tos = (uint)Get(socket, SocketLevel.SOL_IP, IpOption.IP_TOS);
+            return entry;
         }
 
         int packetInfo = isInet6
@@ -115,11 +122,15 @@ internal static class InetOptions
                 isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
                 isInet6 ? Ipv6Option.IPV6_FREEBIND : IpOption.IP_FREEBIND,
                 ip.Freebind ? 1 : 0);
-            Set(
-                socket,
-                isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
-                isInet6 ? Ipv6Option.IPV6_RECVPKTINFO : IpOption.IP_PKTINFO,
-                ip.Pktinfo ? 1 : 0);
+            if (message.Proto != SocketLevel.IPPROTO_MPTCP)
+            {
+                Set(
+                    socket,
+                    isInet6 ? SocketLevel.IPPROTO_IPV6 : SocketLevel.SOL_IP,
+                    isInet6 ? Ipv6Option.IPV6_RECVPKTINFO : IpOption.IP_PKTINFO,
+                    ip.Pktinfo ? 1 : 0);
+            }
+
             if (ip.HasTos || !isInet6)
             {
                 Set(socket, SocketLevel.SOL_IP, IpOption.IP_TOS, (int)ip.Tos);
@@ -136,7 +147,7 @@ internal static class InetOptions
             WriteRaw(socket, message, raw, isInet6);
         }
 
-        if (message.Proto != SocketLevel.IPPROTO_TCP)
+        if (message.Proto is not (SocketLevel.IPPROTO_TCP or SocketLevel.IPPROTO_MPTCP))
         {
             return;
         }

@@ -77,6 +77,7 @@ internal sealed partial class InetSocket
                 InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, 1);
             }
 
+            TcpKeys.Write(socket, message);
             Join(socket, message, scope);
             if (hasQueue)
             {
@@ -135,7 +136,7 @@ internal sealed partial class InetSocket
     // Who listens, and datagram sockets with a peer.
     private static void Join(Fd socket, InetSkEntry message, uint scope)
     {
-        bool isTcp = message.Proto == SocketLevel.IPPROTO_TCP;
+        bool isTcp = IsTcp((int)message.Proto);
         if (isTcp && (TcpState)message.State == TcpState.TCP_LISTEN)
         {
             SysResult listened = Sys.Listen(socket.Number, (int)message.Backlog);

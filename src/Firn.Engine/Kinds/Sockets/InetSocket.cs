@@ -51,7 +51,7 @@ internal sealed partial class InetSocket : FileKind
         int protocol = SocketTables.Option(file, SocketOption.SO_PROTOCOL);
         switch ((SocketType)SocketTables.Option(file, SocketOption.SO_TYPE))
         {
-            case SocketType.SOCK_STREAM when protocol == SocketLevel.IPPROTO_TCP:
+            case SocketType.SOCK_STREAM when protocol == SocketLevel.IPPROTO_TCP || IsUnconnectedMultipath(file, protocol):
                 ExamineTcp(context, file);
                 break;
             case SocketType.SOCK_DGRAM when protocol is SocketLevel.IPPROTO_UDP or SocketLevel.IPPROTO_UDPLITE:
@@ -61,6 +61,15 @@ internal sealed partial class InetSocket : FileKind
                 break;
             case SocketType.SOCK_RAW:
                 ExamineUnsent(context, file, "raw socket");
+                break;
+            case SocketType.SOCK_STREAM when protocol == SocketLevel.IPPROTO_MPTCP:
+                Refuse(
+                    context,
+                    file,
+                    "inet-protocol",
+                    "MPTCP connection",
+                    "the kernel shows nothing of its state, also where it goes over one path alone",
+                    "let the program close it before the dump, or start it without MPTCP (of a Go program: GODEBUG=multipathtcp=0)");
                 break;
             case SocketType type:
                 Refuse(
@@ -80,16 +89,17 @@ internal sealed partial class InetSocket : FileKind
         Fd socket = file.Taken;
         SocketFamily family = SocketTables.FamilyOf(file);
         int protocol = SocketTables.Option(file, SocketOption.SO_PROTOCOL);
-        (TcpState state, _, uint backlog) = protocol == SocketLevel.IPPROTO_TCP ? TcpInfo(socket) : default;
+        bool isTcp = IsTcp(protocol);
+        (TcpState state, _, uint backlog) = isTcp ? TcpInfo(socket) : default;
         InetAddress source = InetAddress.OfSocket(socket, family);
         InetAddress peer = InetAddress.OfPeer(socket, family);
-        bool isConnection = protocol == SocketLevel.IPPROTO_TCP && state != TcpState.TCP_LISTEN && peer.Port != 0;
+        bool isConnection = isTcp && state != TcpState.TCP_LISTEN && peer.Port != 0;
         TcpConnections connections = context.Files.State.Get<TcpConnections>();
         if (connections.Contains(file))
         {
             connections.Dump(context, file);
         }
-        else if (protocol != SocketLevel.IPPROTO_TCP)
+        else if (!isTcp)
         {
             state = peer.Port != 0 ? TcpState.TCP_ESTABLISHED : TcpState.TCP_CLOSE;
             if (protocol is SocketLevel.IPPROTO_UDP or SocketLevel.IPPROTO_UDPLITE)
@@ -121,9 +131,9 @@ internal sealed partial class InetSocket : FileKind
             Backlog = backlog,
             Fown = FileOwner.Dump(context, file),
             Opts = SocketOptions.Read(socket, family),
-            IpOpts = InetOptions.ReadIp(socket, family),
+            IpOpts = InetOptions.ReadIp(socket, family, protocol),
             NsId = SocketTables.NamespaceOf(context, file),
-            TcpOpts = protocol == SocketLevel.IPPROTO_TCP ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
+            TcpOpts = isTcp ? InetOptions.ReadTcp(socket) : new TcpOptsEntry(),
         };
         entry.Isk.Pending.Add(context.Files.State.Get<WaitingConnections>().ClientsOf(file));
         if (state == TcpState.TCP_LISTEN && context.Files.State.Get<AcceptQueues>().Dump(context, file))
@@ -149,15 +159,33 @@ internal sealed partial class InetSocket : FileKind
         }
 
         context.Files.State.Get<MoreOptions>().Read(socket, entry.Isk, isConnection);
-        if (protocol != SocketLevel.IPPROTO_TCP)
+        if (protocol == SocketLevel.IPPROTO_TCP)
+        {
+            context.Files.State.Get<TcpKeys>().Read(context, file, entry.Isk);
+        }
+
+        if (!isTcp)
         {
             context.Files.State.Get<GroupMemberships>().Read(socket, entry.Isk);
         }
 
-        if (protocol != SocketLevel.IPPROTO_TCP && ShutdownOf(socket) is not SkShutdown.None and SkShutdown shutdown)
+        if (!isTcp && ShutdownOf(socket) is not SkShutdown.None and SkShutdown shutdown)
         {
             entry.Isk.Shutdown = shutdown;
         }
+    }
+
+    /// <summary>Whether a protocol is TCP, over one path or several: those that listen and those that aren't connected are alike.</summary>
+    private static bool IsTcp(int protocol) => protocol is SocketLevel.IPPROTO_TCP or SocketLevel.IPPROTO_MPTCP;
+
+    // What such a listener accepts of a client without MPTCP is a socket of plain TCP (net/mptcp/protocol.c, mptcp_stream_accept).
+    private static bool IsUnconnectedMultipath(OpenFile file, int protocol)
+    {
+        Span<byte> info = stackalloc byte[TcpInfoSize];
+        return protocol == SocketLevel.IPPROTO_MPTCP
+            && !Sys.GetSocketOption(file.Taken.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_INFO, info, out _).IsError
+            && (TcpState)info[0] is TcpState.TCP_LISTEN or TcpState.TCP_CLOSE or TcpState.TCP_BOUND_INACTIVE
+            && InetAddress.OfPeer(file.Taken, SocketTables.FamilyOf(file)).Port == 0;
     }
 
     private static void ExamineTcp(DumpContext context, OpenFile file)

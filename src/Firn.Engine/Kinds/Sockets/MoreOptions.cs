@@ -161,7 +161,7 @@ internal sealed class MoreOptions : IDisposable
 
         return protocol switch
         {
-            SocketLevel.IPPROTO_TCP => all.Concat((isConnection ? OfTcp : OfTcp.Concat(OfUnconnectedTcp))
+            SocketLevel.IPPROTO_TCP or SocketLevel.IPPROTO_MPTCP => all.Concat((isConnection ? OfTcp : OfTcp.Concat(OfUnconnectedTcp))
                 .Select(name => (SocketLevel.IPPROTO_TCP, name))),
             SocketLevel.IPPROTO_UDP => all.Concat(OfUdp.Select(name => (SocketLevel.IPPROTO_UDP, name))),
             SocketLevel.IPPROTO_UDPLITE => all.Append((SocketLevel.IPPROTO_UDPLITE, RawOption.UDPLITE_SEND_CSCOV))

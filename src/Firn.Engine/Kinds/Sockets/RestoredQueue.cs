@@ -134,8 +134,8 @@ internal sealed class RestoredWaiting(WaitingConnectionEntry entry, ConnectionEn
     private const uint Before = 1000;
     private const int MostTries = 100;
 
-    // Below 16 KiB with all that the kernel keeps beside it.
-    private const int LargestSegment = 15_000;
+    // Below 32 KiB with all that the kernel keeps beside it.
+    private const int LargestSegment = 32_300;
 
     private readonly TcpState state = (TcpState)entry.State;
     private Fd? closed;
@@ -216,7 +216,7 @@ internal sealed class RestoredWaiting(WaitingConnectionEntry entry, ConnectionEn
     // agreed on before.
     private void ComeToBe(InetSkEntry message, Fd listener)
     {
-        bool needsRoom = entry.Received.Length > LargestSegment;
+        bool needsRoom = entry.Received.Length > LargestSegment && message.Proto == SocketLevel.IPPROTO_TCP;
         if (needsRoom)
         {
             SocketOptions.GrowReceiveBuffer(listener, Math.Min(int.MaxValue / 4, (entry.Received.Length * 2) + (1 << 18)));

@@ -13,7 +13,7 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>
 /// <para>
 /// The network is locked first, for all that have an end outside of the tree, so that what is read of one socket is of one moment. Then
-/// each is in repair mode for the microseconds of reading. Between two ends that both stand still nothing is under way but what timers
+/// each is in repair mode for the microseconds of reading, under a guard (<see cref="RepairGuard"/>). Between two ends that both stand still nothing is under way but what timers
 /// send, and that is looked for.
 /// </para>
 /// <para>
@@ -81,7 +81,26 @@ internal sealed class TcpConnections
 
         PacketHold network = context.Packets!;
         Lock(context, network);
-        connections.ForEach(connection => connection.Reading = TcpReading.Of(connection.File.Taken));
+        if (connections.Count > 0)
+        {
+            using RepairGuard guard = RepairGuard.Start(context, connections.Select(connection => connection.Before));
+            ReadHeld();
+        }
+
+        if (context.Options.LeaveRunning || context.Options.LeaveStopped)
+        {
+            // The images have their moment; the kernel may go on to receive and acknowledge.
+            network.Unlock(context.Log);
+        }
+        else
+        {
+            network.EndSilently.AddRange(connections.Select(connection => connection.File.Taken));
+        }
+    }
+
+    private void ReadHeld()
+    {
+        connections.ForEach(connection => connection.Reading = TcpReading.Of(connection.Before));
         foreach (Connection connection in connections)
         {
             // What one end has no more and the other end hasn't yet was under way: it has arrived by the next look.
@@ -97,18 +116,8 @@ internal sealed class TcpConnections
                     { Phase = "dump", Pid = connection.File.Owner.Pid };
                 }
 
-                other.Reading = TcpReading.Of(other.File.Taken);
+                other.Reading = TcpReading.Of(other.Before);
             }
-        }
-
-        if (context.Options.LeaveRunning || context.Options.LeaveStopped)
-        {
-            // The images have their moment; the kernel may go on to receive and acknowledge.
-            network.Unlock(context.Log);
-        }
-        else
-        {
-            network.EndSilently.AddRange(connections.Select(connection => connection.File.Taken));
         }
     }
 
@@ -144,6 +153,9 @@ internal sealed class TcpConnections
 
         /// <summary>The other end, if it is in the tree.</summary>
         public Connection? Other { get; set; }
+
+        /// <summary>What the reading changes.</summary>
+        public TcpBefore Before { get; } = TcpBefore.Of(file.Taken);
 
         public TcpReading Reading { get; set; }
     }

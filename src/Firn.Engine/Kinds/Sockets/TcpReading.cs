@@ -15,37 +15,55 @@ internal readonly record struct TcpReading(TcpState State, TcpStreamEntry Stream
     private const int TcpInfoSize = 8;
     private const int OptionsOffset = 5;
     private const int ScalesOffset = 6;
+    private const int MostTries = 100;
 
     /// <summary>rcv_nxt.</summary>
     public uint Received => Stream.InqSeq;
 
-    /// <summary>Reads a socket, which is in repair mode for the time of it.</summary>
+    /// <summary>Reads a socket, which is in repair mode for the time of it, and afterwards as before.</summary>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public static TcpReading Of(Fd socket)
+    public static TcpReading Of(in TcpBefore before)
     {
-        int reuse = InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR);
+        Fd socket = before.Socket;
         bool isUrgent = InetSocket.Poll(socket).HasFlag(PollEvents.POLLPRI);
-        int inline = isUrgent ? InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE) : 0;
         TcpRepair.On(socket);
         try
         {
-            return Read(socket, isUrgent);
+            if (before.PeekOffset >= 0)
+            {
+                // Else a look would begin there.
+                InetOptions.Set(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, -1);
+            }
+
+            // Between two ends that stand still a last segment may be under way from one to the other.
+            for (int time = 1; ; time++)
+            {
+                if (TryRead(socket, isUrgent, out TcpReading reading, out string failure))
+                {
+                    return reading;
+                }
+
+                if (time == MostTries)
+                {
+                    throw new LinuxException(failure, Errno.EPROTO);
+                }
+
+                Thread.Sleep(time < MostTries / 2 ? 0 : 1);
+            }
         }
         finally
         {
-            if (isUrgent)
+            foreach ((int level, int option, int value) in before.Options(isUrgent || before.PeekOffset >= 0))
             {
-                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, inline);
-                _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, -1);
+                _ = Sys.SetSocketOption(socket.Number, level, option, value);
             }
-
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_REPAIR, TcpOption.TCP_REPAIR_OFF_NO_WP);
-            _ = Sys.SetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, reuse);
         }
     }
 
-    private static TcpReading Read(Fd socket, bool isUrgent)
+    private static bool TryRead(Fd socket, bool isUrgent, out TcpReading reading, out string failure)
     {
+        reading = default;
+        failure = string.Empty;
         Span<byte> info = stackalloc byte[TcpInfoSize];
         Sys.GetSocketOption(
             socket.Number, SocketLevel.IPPROTO_TCP, TcpOption.TCP_INFO, info, out _).OrThrow($"getsockopt({socket}, TCP_INFO)");
@@ -88,7 +106,8 @@ internal readonly record struct TcpReading(TcpState State, TcpStreamEntry Stream
 
         if (stream.InqLen != waiting)
         {
-            throw new LinuxException($"recv({socket}, MSG_PEEK): {stream.InqLen} bytes of {waiting}", Errno.EPROTO);
+            failure = $"recv({socket}, MSG_PEEK): {stream.InqLen} bytes of {waiting}";
+            return false;
         }
 
         stream.OutqSeq = TcpRepair.Sequence(socket, TcpOption.TCP_SEND_QUEUE);
@@ -105,11 +124,13 @@ internal readonly record struct TcpReading(TcpState State, TcpStreamEntry Stream
         stream.OutqLen = (uint)TcpRepair.Peek(socket, TcpOption.TCP_SEND_QUEUE, queues.AsSpan(waiting, sent + 1));
         if (stream.OutqLen != sent)
         {
-            throw new LinuxException($"recv({socket}, MSG_PEEK) of the send queue: {stream.OutqLen} bytes of {sent}", Errno.EPROTO);
+            failure = $"recv({socket}, MSG_PEEK) of the send queue: {stream.OutqLen} bytes of {sent}";
+            return false;
         }
 
         stream.UnsqLen = (uint)Math.Min(sent, Math.Max(unsent - fin, 0));
-        return new TcpReading(state, stream, queues.AsMemory(0, waiting + sent), stream.OutqSeq - (uint)unacknowledged);
+        reading = new TcpReading(state, stream, queues.AsMemory(0, waiting + sent), stream.OutqSeq - (uint)unacknowledged);
+        return true;
     }
 
     // Bytes before the mark, which the count ends at unless out-of-band data is part of the stream; from here on it is.
@@ -127,6 +148,36 @@ internal readonly record struct TcpReading(TcpState State, TcpStreamEntry Stream
         int bytes = 0;
         Sys.Ioctl(socket.Number, request, ref bytes).OrThrow($"ioctl({socket}, {request:X})");
         return bytes;
+    }
+}
+
+/// <summary>What the reading of a connection changes, as it was before.</summary>
+/// <param name="Socket">The socket.</param>
+/// <param name="Reuse">SO_REUSEADDR, which repair mode takes away.</param>
+/// <param name="Inline">SO_OOBINLINE.</param>
+/// <param name="PeekOffset">SO_PEEK_OFF.</param>
+internal readonly record struct TcpBefore(Fd Socket, int Reuse, int Inline, int PeekOffset)
+{
+    /// <summary>Of a socket as it is.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public static TcpBefore Of(Fd socket) => new(
+        socket,
+        InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR),
+        InetOptions.Get(socket, SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE),
+        Sys.GetSocketOption(socket.Number, SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, out int offset).IsError ? -1 : offset);
+
+    /// <summary>The options that make it so again, in their order. Of a socket that is so they change nothing.</summary>
+    /// <param name="isLookedInto">Whether also those that are changed only where out-of-band data waits.</param>
+    public IEnumerable<(int Level, int Option, int Value)> Options(bool isLookedInto)
+    {
+        if (isLookedInto)
+        {
+            yield return (SocketLevel.SOL_SOCKET, SocketOption.SO_OOBINLINE, Inline);
+            yield return (SocketLevel.SOL_SOCKET, SocketOption.SO_PEEK_OFF, PeekOffset);
+        }
+
+        yield return (SocketLevel.IPPROTO_TCP, TcpOption.TCP_REPAIR, TcpOption.TCP_REPAIR_OFF_NO_WP);
+        yield return (SocketLevel.SOL_SOCKET, SocketOption.SO_REUSEADDR, Reuse);
     }
 }
 

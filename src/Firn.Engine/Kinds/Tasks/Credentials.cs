@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.InteropServices;
 using Firn.Engine.Tree;
 using Firn.Images;
+using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 using Firn.Tracing;
@@ -76,9 +77,31 @@ internal sealed class Credentials : TaskKind
         context.Images.Ids?.MapCredentials(present);
         present.Secbits = OwnSecureBits();
         bool wantsNoNewPrivileges = saved.NoNewPrivs != 0;
-        if (!IsSame(saved, present))
+        if (thread.Task.GoesToUserLast)
         {
-            RestoreIds(saved, batch);
+            // As the root's user namespace has them: some may have no place in the other's maps.
+            if (thread.Task.BirthUser is null)
+            {
+                QueueIds(saved, batch);
+            }
+
+            QueueJoin(thread.Task, batch);
+            if (thread.Task.BirthUser is not null)
+            {
+                QueueOtherIds(context, thread.Task.User!, saved, present, batch);
+            }
+
+            Add(present.CapPrm, present.CapBnd, AllCapabilities());
+            RestoreCapabilities(context, thread, saved, present, batch);
+        }
+        else if (thread.Task.User is not null)
+        {
+            QueueOtherIds(context, thread.Task.User, saved, present, batch);
+            RestoreCapabilities(context, thread, saved, present, batch);
+        }
+        else if (!IsSame(saved, present))
+        {
+            QueueIds(saved, batch);
             RestoreCapabilities(context, thread, saved, present, batch);
         }
 
@@ -121,15 +144,64 @@ internal sealed class Credentials : TaskKind
         return creds;
     }
 
-    private static void RestoreIds(CredsEntry saved, RemoteBatch batch)
+    /// <summary>Queues the ids of a thread, so that it keeps its capabilities.</summary>
+    public static void QueueIds(CredsEntry saved, RemoteBatch batch)
     {
-        batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, NoSetuidFixup, 0, 0, 0);
+        QueueKeeping(batch);
         RemoteBuffer groups = batch.Data(MemoryMarshal.AsBytes<uint>([.. saved.Groups]));
         batch.Call(Sysno.setgroups, saved.Groups.Count, groups);
+        QueueUserAndGroup(saved, batch);
+    }
+
+    /// <summary>Queues that a task goes into its user namespace, where it has all capabilities.</summary>
+    public static void QueueJoin(RestoredTask task, RemoteBatch batch)
+    {
+        int entrance = task.User!.Entrance!.Number;
+        batch.Call(Sysno.setns, entrance, (int)CloneFlags.CLONE_NEWUSER);
+        batch.Call(Sysno.close, entrance);
+    }
+
+    private static void QueueKeeping(RemoteBatch batch)
+        => batch.Call(Sysno.prctl, (int)PrctlOption.PR_SET_SECUREBITS, NoSetuidFixup, 0, 0, 0);
+
+    private static void QueueUserAndGroup(CredsEntry saved, RemoteBatch batch)
+    {
         batch.Call(Sysno.setresgid, saved.Gid, saved.Egid, saved.Sgid);
         batch.Call(Sysno.setfsgid, saved.Fsgid);
         batch.Call(Sysno.setresuid, saved.Uid, saved.Euid, saved.Suid);
         batch.Call(Sysno.setfsuid, saved.Fsuid);
+    }
+
+    // In a user namespace already, where ids have other numbers: only what differs from who has made the thread.
+    private static void QueueOtherIds(
+        RestoreContext context, RestoredNamespace user, CredsEntry saved, CredsEntry present, RemoteBatch batch)
+    {
+        (IdMap users, IdMap groups) = Namespaces.UserNamespace.Maps(context.Images.One<UsernsEntry>(ImageKind.Userns, user.Id));
+        QueueKeeping(batch);
+        if (!saved.Groups.Order().SequenceEqual(present.Groups.Order()))
+        {
+            RemoteBuffer numbers = batch.Data(MemoryMarshal.AsBytes<uint>([.. saved.Groups.Select(groups.ToInner)]));
+            batch.Call(Sysno.setgroups, saved.Groups.Count, numbers);
+        }
+
+        if ((saved.Uid, saved.Euid, saved.Suid, saved.Fsuid) != (present.Uid, present.Euid, present.Suid, present.Fsuid)
+            || (saved.Gid, saved.Egid, saved.Sgid, saved.Fsgid) != (present.Gid, present.Egid, present.Sgid, present.Fsgid))
+        {
+            CredsEntry inner = saved.Clone();
+            new MappedIds(users, groups).MapCredentials(inner);
+            QueueUserAndGroup(inner, batch);
+        }
+    }
+
+    private static ulong AllCapabilities()
+        => (2UL << int.Parse(ProcValue.ReadText("/proc/sys/kernel/cap_last_cap")!, System.Globalization.CultureInfo.InvariantCulture)) - 1;
+
+    private static void Add(RepeatedField<uint> permitted, RepeatedField<uint> bounding, ulong mask)
+    {
+        permitted.Clear();
+        bounding.Clear();
+        Add(permitted, mask);
+        Add(bounding, mask);
     }
 
     private static void RestoreCapabilities(

@@ -1,3 +1,4 @@
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
@@ -100,6 +101,7 @@ internal static class KernelObjectIds
             }
         }
 
+        NestedUsers.AddWithoutTasks(context, ref last);
         foreach (DumpedTask task in context.Tasks.Where(task => !task.IsZombie))
         {
             NamespaceIds its = task.Namespaces;

@@ -58,8 +58,8 @@ internal sealed class MountView(DumpedNamespace own) : IDisposable
         }
 
         Found = mounts.ToDictionary(mount => (uint)mount.Id);
-        IdMap users = IdMap.Read(Own.Member.Pid, "uid_map");
-        IdMap groups = IdMap.Read(Own.Member.Pid, "gid_map");
+        IdMap users = IdMap.Read(context.Tasks[0].Pid, "uid_map");
+        IdMap groups = IdMap.Read(context.Tasks[0].Pid, "gid_map");
         Entries = AllEntries = [.. Enumerable.Reverse(mounts).Select(mount => Describe(mount, users, groups))];
         foreach (MntEntry entry in Entries.Where(entry => shown.GetValueOrDefault(entry.MntId) != 0))
         {

@@ -15,6 +15,7 @@ namespace Firn.Engine.Kinds.Namespaces.Mounts;
 /// </remarks>
 internal static class NestedProcs
 {
+    private const string Purpose = "a proc of a nested pid namespace";
     private const int BytesOfPath = 4096 + 256;
 
     // ---- dump
@@ -57,8 +58,10 @@ internal static class NestedProcs
     {
         foreach (MountNode node in view.Nodes.Where(node => node.Entry.HasPidNsId && !node.IsExternal))
         {
+            bool isOwned = NamespaceOwners.NestedOwner(context, view.Own) is not null;
             bool hasMaker = context.Tasks.Exists(
-                task => !task.IsZombie && task.Ids.PidNsId == node.Entry.PidNsId && task.Ids.MntNsId == view.Own.Id);
+                task => !task.IsZombie && task.Ids.PidNsId == node.Entry.PidNsId && task.Ids.MntNsId == view.Own.Id
+                    && (!isOwned || task.OwnPid == AddedInit.Pid));
             List<MountNode> near = [node, .. node.Children];
             if (node.Parent is { } parent && !IsSame(node, parent))
             {
@@ -67,7 +70,8 @@ internal static class NestedProcs
 
             bool isCovered = node.Children.Append(node).Any(one => view.Covered.Contains(one.Entry.MntId));
             bool isGrouped = near.Exists(one => one.Entry.MasterId != 0 || IsPeer(forest, one));
-            if (!hasMaker || isCovered || isGrouped)
+            bool isLocked = isOwned && node.Children.Exists(child => !IsSame(child, node));
+            if (!hasMaker || isCovered || isGrouped || isLocked)
             {
                 context.Problems.Add(
                     "mount-nested-proc",
@@ -75,6 +79,7 @@ internal static class NestedProcs
                     $"mount {node.Entry.Mountpoint} (proc)",
                     "it shows a pid namespace below that of the tree's root, and "
                         + (!hasMaker ? "no task of that namespace is in the mount namespace to mount it"
+                            : isLocked ? "something else is mounted on it, in a mount namespace that a user namespace owns"
                             : isCovered ? "other mounts cover it, or what is mounted on it"
                             : "it or its parent shares mounts with others"),
                     "unmount it, or make it and its parent private (mount --make-private)");
@@ -91,6 +96,13 @@ internal static class NestedProcs
 
     // ---- restore
 
+    /// <summary>
+    /// The mounts that are made before any task: all, but for what a user namespace owns. There everything is locked from the start, and
+    /// could not be taken away (mount_namespaces(7)).
+    /// </summary>
+    public static IEnumerable<MntEntry> WithPlace(RestoredNamespace own, IEnumerable<MntEntry> entries)
+        => own.Owner is null ? entries : entries.Where(entry => !entry.HasPidNsId || entry.HasExtKey);
+
     /// <summary>Puts them in place, once all tasks exist and each is in its mount namespace, with that one's root.</summary>
     /// <exception cref="ImageFormatException">No task could mount one.</exception>
     public static void Restore(RestoreContext context)
@@ -103,11 +115,15 @@ internal static class NestedProcs
         foreach (RestoredNamespace own in context.Namespaces.Concat(context.Nested)
             .Where(own => own is { Kind: MountNamespace, IsFirns: false, IsFromImages: true }))
         {
-            IReadOnlyList<MountNode> nodes = MountNode.Build(context.Images.All<MntEntry>(ImageKind.Mnts, own.Id));
-            foreach (IGrouping<uint, MountNode> proc in nodes.Where(node => node.Entry.HasPidNsId && !node.IsExternal)
-                .GroupBy(node => node.Entry.RootDev))
+            foreach (IGrouping<uint, MountNode> proc in Of(context, own))
             {
                 MountNode whole = proc.First();
+                if (context.Files.State.Get<Ahead>().Remove((own.Id, proc.Key), out (RestoredTask Init, int Number) ahead))
+                {
+                    Put(ahead.Init.Leader.Remote.Batch, [.. proc], ahead.Number, false);
+                    continue;
+                }
+
                 RestoredTask maker = context.Tasks.Find(
                     task => !task.IsZombie && task.Pids?.Id == whole.Entry.PidNsId && task.Ids.MntNsId == own.Id)
                     ?? throw new ImageFormatException(
@@ -115,32 +131,61 @@ internal static class NestedProcs
                         -1,
                         "mount-pid-namespace",
                         $"says that {whole.Entry.Mountpoint} shows a pid namespace that no task in it is in; the image set is damaged");
-                Put(maker.Leader.Remote.Batch, [.. proc]);
+                RemoteBatch batch = maker.Leader.Remote.Batch;
+                Slot made = Make(batch, whole);
+                batch.Run(Purpose);
+                Put(batch, [.. proc], made.Int32, true);
             }
         }
     }
 
-    // What a call gave is known to later ones once its batch has run.
-    private static void Put(RemoteBatch batch, List<MountNode> mounts)
+    /// <summary>
+    /// Makes those of a mount namespace that a user namespace owns, by the init, before it goes there: the kernel lets it mount a proc only
+    /// where another can be seen (fs/namespace.c, mount_too_revealing()), and there none may be.
+    /// </summary>
+    public static void MakeAhead(RestoreContext context, RestoredTask init)
     {
-        const string Purpose = "a proc of a nested pid namespace";
-        Slot made = Make(batch, mounts[0]);
-        batch.Run(Purpose);
-        Dictionary<MountNode, Slot> handles = [];
-        foreach (MountNode node in mounts)
+        RestoredNamespace? own = NestedNamespaces.Find(context, CloneFlags.CLONE_NEWNS, init.Ids.MntNsId);
+        if (own?.Owner is null || init.BirthUser != own.Owner)
         {
-            bool isWhole = node.Entry.Root == "/" && !handles.ContainsValue(made);
-            handles.Add(node, isWhole ? made : Copy(batch, made.Int32, node.Entry.Root));
+            return;
+        }
+
+        RemoteBatch batch = init.Leader.Remote.Batch;
+        foreach (IGrouping<uint, MountNode> proc in Of(context, own).Where(proc => proc.First().Entry.PidNsId == init.Pids!.Id))
+        {
+            // In a mount namespace that it has rights in: for the moment.
+            batch.Call(Sysno.unshare, (long)CloneFlags.CLONE_NEWNS);
+            Slot made = Make(batch, proc.First());
+            batch.Call(Sysno.setns, own.Entrance!.Number, (int)CloneFlags.CLONE_NEWNS);
+            batch.Run(Purpose);
+            context.Files.State.Get<Ahead>().Add((own.Id, proc.Key), (init, made.Int32));
+        }
+    }
+
+    private static IEnumerable<IGrouping<uint, MountNode>> Of(RestoreContext context, RestoredNamespace own)
+        => MountNode.Build(context.Images.All<MntEntry>(ImageKind.Mnts, own.Id))
+            .Where(node => node.Entry.HasPidNsId && !node.IsExternal).GroupBy(node => node.Entry.RootDev);
+
+    // What a call gave is known to later ones once its batch has run.
+    private static void Put(RemoteBatch batch, List<MountNode> mounts, int made, bool hasPlace)
+    {
+        Dictionary<MountNode, Slot> copies = [];
+        MountNode? whole = mounts.Find(node => node.Entry.Root == "/");
+        foreach (MountNode node in mounts.Where(node => node != whole))
+        {
+            copies.Add(node, Copy(batch, made, node.Entry.Root));
         }
 
         Dictionary<MountNode, Slot> moved = [];
-        foreach (MountNode child in mounts.SelectMany(node => node.Children).Where(child => !handles.ContainsKey(child)))
+        foreach (MountNode child in mounts.SelectMany(node => node.Children).Where(child => !mounts.Contains(child)))
         {
             batch.MakeRoom(1, BytesOfPath, Purpose);
             moved.Add(child, batch.Call(Sysno.open_tree, At.AT_FDCWD, batch.Text(child.Entry.Mountpoint), MountCall.OPEN_TREE_CLOEXEC));
         }
 
         batch.Run(Purpose);
+        Dictionary<MountNode, int> handles = mounts.ToDictionary(node => node, node => node == whole ? made : copies[node].Int32);
         foreach (MountNode node in mounts)
         {
             var attributes = new MountAttr
@@ -148,7 +193,7 @@ internal static class NestedProcs
                 attr_set = (ulong)MountText.Attributes(node.Flags),
                 attr_clr = (ulong)MountText.AllAttributes,
             };
-            Set(batch, handles[node].Int32, string.Empty, At.AT_EMPTY_PATH, attributes);
+            Set(batch, handles[node], string.Empty, At.AT_EMPTY_PATH, attributes);
             if (node.Entry.SharedId != 0)
             {
                 // From a shared mount nothing can be moved away.
@@ -158,16 +203,17 @@ internal static class NestedProcs
 
         // Below what is in the place: nothing that is mounted somewhere may go onto what is not (fs/namespace.c, do_move_mount()).
         List<MountNode> places = [.. mounts.Where(node => node.Parent is null || !IsSame(node, node.Parent))];
-        places.ForEach(node => Move(batch, handles[node].Int32, At.AT_FDCWD, node.Entry.Mountpoint, MountCall.MOVE_MOUNT_BENEATH));
+        int below = hasPlace ? MountCall.MOVE_MOUNT_BENEATH : 0;
+        places.ForEach(node => Move(batch, handles[node], At.AT_FDCWD, node.Entry.Mountpoint, below));
         foreach (MountNode node in mounts)
         {
             foreach (MountNode child in node.Children)
             {
-                Move(batch, (handles.GetValueOrDefault(child) ?? moved[child]).Int32, handles[node].Int32, child.PlaceInParent, 0);
+                Move(batch, handles.TryGetValue(child, out int part) ? part : moved[child].Int32, handles[node], child.PlaceInParent, 0);
             }
         }
 
-        foreach (MountNode node in places)
+        foreach (MountNode node in places.Where(_ => hasPlace))
         {
             batch.MakeRoom(1, BytesOfPath, Purpose);
             batch.Call(Sysno.umount2, batch.Text(node.Entry.Mountpoint), MountCall.MNT_DETACH);
@@ -175,14 +221,14 @@ internal static class NestedProcs
 
         foreach (MountNode node in mounts.Where(node => node.Entry.SharedId != 0))
         {
-            Set(batch, handles[node].Int32, string.Empty, At.AT_EMPTY_PATH, new MountAttr { propagation = (ulong)MountFlags.MS_SHARED });
+            Set(batch, handles[node], string.Empty, At.AT_EMPTY_PATH, new MountAttr { propagation = (ulong)MountFlags.MS_SHARED });
         }
 
         // The rest of the restore has these numbers, and tables of descriptors are still to come.
-        foreach (Slot handle in handles.Values.Concat(moved.Values))
+        foreach (int handle in handles.Values.Concat(moved.Values.Select(slot => slot.Int32)).Append(made).Distinct())
         {
             batch.MakeRoom(1, 0, Purpose);
-            batch.Call(Sysno.close, handle.Int32);
+            batch.Call(Sysno.close, handle);
         }
 
         batch.Run(Purpose);
@@ -250,5 +296,10 @@ internal static class NestedProcs
             to,
             batch.Text(place),
             flags | MountCall.MOVE_MOUNT_F_EMPTY_PATH | (place.Length == 0 ? MountCall.MOVE_MOUNT_T_EMPTY_PATH : 0));
+    }
+
+    // Of a mount namespace and a device: who has it open, and the descriptor.
+    private sealed class Ahead : Dictionary<(uint Namespace, uint Device), (RestoredTask Init, int Number)>
+    {
     }
 }
