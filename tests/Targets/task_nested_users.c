@@ -267,7 +267,8 @@ static int can_mount_proc(void)
     int status = 1;
     pid_t child = MUST(syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL));
     if (child == 0)
-        _exit(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+        _exit(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)
+            || mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     MUST(waitpid(child, &status, 0));
     return status == 0;
 }
