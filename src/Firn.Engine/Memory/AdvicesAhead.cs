@@ -72,7 +72,9 @@ internal sealed class AdvicesAhead : IDisposable
             using FlagWords? words = areMany ? FlagWords.TryLearn() : null;
             foreach (DumpedTask task in tasks)
             {
-                MemoryAdvices advices = words is null ? MemoryAdvices.Read(task.Pid) : new MemoryAdvices(words.Read(task.Pid, task.Mappings));
+                MemoryAdvices advices = words is null
+                    ? MemoryAdvices.Read(task.Pid)
+                    : new MemoryAdvices(words.Read(task.Pid, task.Mappings));
                 lock (read)
                 {
                     read.Add(task, advices);

@@ -35,7 +35,7 @@ internal static class IoUringRegistered
         if (Math.Max(ring.Files, ring.Buffers) > MostPlaces)
         {
             return IoUringFile.Objection.Registered(
-                $"it has {ring.Files} places for files and {ring.Buffers} for buffers, of which {MostPlaces} can be saved");
+                $"it has {ring.Files} places for files and {ring.Buffers} for buffers, which is too many");
         }
 
         foreach (IoUringFileSlot slot in ring.FileSlots)
