@@ -10,7 +10,9 @@ namespace Firn.Linux;
 [StructLayout(LayoutKind.Sequential)]
 public readonly record struct MappingWord(ulong Start, ulong End, ulong Word);
 
-/// <summary>Reads the flags of mappings without a walk through page tables, by a BPF program that the kernel runs for each.</summary>
+/// <summary>
+/// Reads the flags of mappings without a walk through page tables, by a BPF program that the kernel runs for each mapping.
+/// </summary>
 /// <remarks>
 /// <para>
 /// kernel/bpf/task_iter.c, task_vma; for one process since Linux 6.1. The program is three loads and a write to whoever reads. Where its
@@ -28,7 +30,9 @@ public sealed class MappingWords : IDisposable
 
     private MappingWords(Fd program) => this.program = program;
 
-    /// <summary>Loads the program; null where the kernel doesn't describe itself, is of another build, or refuses.</summary>
+    /// <summary>
+    /// Loads the program; null where the kernel doesn't describe itself, is of another build, or does not let the caller.
+    /// </summary>
     public static MappingWords? TryOpen()
     {
         using MappedMemory? text = ReadTypes();
@@ -43,7 +47,9 @@ public sealed class MappingWords : IDisposable
 
     /// <summary>Reads the words of all mappings of a process that stands still.</summary>
     /// <param name="pid">The process.</param>
-    /// <returns>By ascending address, without [vsyscall], which is no mapping; null if the kernel refused.</returns>
+    /// <returns>
+    /// By ascending address; null if the kernel didn't let the caller. [vsyscall], which is no mapping, is not among them.
+    /// </returns>
     public List<MappingWord>? TryRead(int pid)
     {
         SysResult linked = Sys.BpfIteratorLink(program.Number, pid);
@@ -103,7 +109,9 @@ public sealed class MappingWords : IDisposable
     /// <inheritdoc/>
     public void Dispose() => program.Dispose();
 
-    /// <summary>The program for a kernel, and the number of the function that it is for; null if its structures are others.</summary>
+    /// <summary>
+    /// The program for a kernel, with the number of the function that it is for; null if the kernel has other structures.
+    /// </summary>
     /// <param name="text">What the kernel says of its types.</param>
     internal static (ulong[] Instructions, int Target)? TryCompile(ReadOnlySpan<byte> text)
     {
@@ -113,8 +121,8 @@ public sealed class MappingWords : IDisposable
             var types = new KernelTypes(text);
             int target = types.Function("bpf_iter_task_vma"u8);
 
-            // The context holds pointers to bpf_iter_meta, which says where to write, to the task, and to the mapping. The flags are one
-            // word: a union around them that is larger would be of a kernel that has more of them.
+            // Flags are of one word since 2.6; a union that is larger would be of a kernel that has got more of them. The context:
+            // pointers to bpf_iter_meta, whose first member is where to write, to the task, and to the mapping.
             if (target == 0
                 || types.Member("bpf_iter__task_vma"u8, "meta"u8) is not { Offset: 0 }
                 || types.Member("bpf_iter__task_vma"u8, "vma"u8) is not { Offset: var mapping }

@@ -171,7 +171,9 @@ public sealed class GuardPlan
         return Add(new Act(Sysno.futex, [WordAddress + word.Offset - page, FUTEX_WAKE, int.MaxValue], null, -1, []));
     }
 
-    /// <summary>Opens the files that are written to, and makes sockets inheritable, for as long as it takes the guard to inherit them.</summary>
+    /// <summary>
+    /// Opens the files that are written to, and makes sockets inheritable, for as long as it takes the guard to inherit them.
+    /// </summary>
     /// <exception cref="LinuxException">One can't be opened.</exception>
     internal GuardFiles OpenFiles()
     {

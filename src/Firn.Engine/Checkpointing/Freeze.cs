@@ -142,8 +142,8 @@ internal static class Freeze
                 if (Sys.ClockNanoseconds(1) > deadline)
                 {
                     throw new CheckpointException(
-                        $"task {left[0]} can't be seized: a signal has stopped it, and its cgroup is frozen; thaw the cgroup (firn thaw), or "
-                            + "continue the task (SIGCONT), and try again")
+                        $"task {left[0]} can't be seized: a signal has stopped it, and its cgroup is frozen; thaw the cgroup (firn thaw), "
+                            + "or continue the task (SIGCONT), and try again")
                     {
                         Phase = "freeze",
                         Pid = left[0],

@@ -4,8 +4,8 @@ namespace Firn.Engine.Memory;
 
 /// <summary>The VmFlags of a process.</summary>
 /// <remarks>
-/// smaps is the dearest file of a dump, since the kernel walks all page tables for it; where that is much, see <see cref="FlagWords"/>. It
-/// is read while the process stands still all the same: a madvise(2) or mlock(2) that changes no mapping's bounds is seen nowhere else.
+/// smaps is the dearest file of a dump, since the kernel walks all page tables for it; where that is much, see <see cref="FlagWords"/>.
+/// It is read while the process stands still all the same: a madvise(2) or mlock(2) that changes no mapping's bounds is seen nowhere else.
 /// </remarks>
 internal sealed class MemoryAdvices
 {

@@ -83,7 +83,9 @@ public struct BpfName
     private byte first;
 }
 
-/// <summary>What BPF_PROG_LOAD takes, up to the last that Firn needs: a member of union bpf_attr (include/uapi/linux/bpf.h).</summary>
+/// <summary>
+/// What BPF_PROG_LOAD takes, up to the last member that Firn needs: a member of union bpf_attr (include/uapi/linux/bpf.h).
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct BpfProgramAttributes
 {

@@ -34,7 +34,8 @@ internal static class IoUringRegistered
 
         if (Math.Max(ring.Files, ring.Buffers) > MostPlaces)
         {
-            return IoUringFile.Objection.Registered($"it has {ring.Files} places for files and {ring.Buffers} for buffers, which is too many");
+            return IoUringFile.Objection.Registered(
+                $"it has {ring.Files} places for files and {ring.Buffers} for buffers, which is too many");
         }
 
         foreach (IoUringFileSlot slot in ring.FileSlots)

@@ -1,5 +1,5 @@
 using System.Text;
-using Firn.Engine.Kinds.Tasks;
+using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;

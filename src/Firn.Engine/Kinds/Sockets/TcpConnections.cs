@@ -13,8 +13,8 @@ namespace Firn.Engine.Kinds.Sockets;
 /// <remarks>
 /// <para>
 /// The network is locked first, for all that have an end outside of the tree, so that what is read of one socket is of one moment. Then
-/// each is in repair mode for the microseconds of reading, under a guard (<see cref="RepairGuard"/>). Between two ends that both stand still nothing is under way but what timers
-/// send, and that is looked for.
+/// each is in repair mode for the microseconds of reading, under a guard (<see cref="RepairGuard"/>). Between two ends that both stand
+/// still nothing is under way but what timers send, and that is looked for.
 /// </para>
 /// <para>
 /// In the image sequence numbers are as the kernel has them, with FIN counted; lengths are without. In a state after a FIN the restore

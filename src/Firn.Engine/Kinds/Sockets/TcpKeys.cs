@@ -60,7 +60,9 @@ internal sealed class TcpKeys
 
     // ---- restore
 
-    /// <summary>Sets the keys of a socket. From then on it takes no segment of these peers that isn't signed, and so none of Firn's.</summary>
+    /// <summary>
+    /// Sets the keys of a socket. From then on it takes no segment of these peers that isn't signed, and so none of Firn's.
+    /// </summary>
     /// <exception cref="LinuxException">The kernel refuses, or has no such keys (CONFIG_TCP_MD5SIG).</exception>
     public static void Write(Fd socket, InetSkEntry message)
     {

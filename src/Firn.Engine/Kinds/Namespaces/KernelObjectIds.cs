@@ -1,11 +1,10 @@
-using Firn.Engine.Kinds.Namespaces;
 using Firn.Engine.Tree;
 using Firn.Images;
 using Firn.Linux;
 using Firn.Linux.Abi;
 using Firn.Linux.Procfs;
 
-namespace Firn.Engine.Kinds.Tasks;
+namespace Firn.Engine.Kinds.Namespaces;
 
 /// <summary>
 /// Which kernel objects the processes of a tree share: memory, descriptor tables, working directories, signal tables, namespaces.
