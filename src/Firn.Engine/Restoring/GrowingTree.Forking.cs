@@ -63,6 +63,7 @@ internal sealed partial class GrowingTree
 
         MoveCursorsAbove(creator);
         StandIn helper = MakeHelper(creator.Leader.Remote, Signal.SIGCHLD);
+        ReturnCursor();
         RemoteBatch batch = helper.Self.Batch;
         if (place != creator.Pids)
         {

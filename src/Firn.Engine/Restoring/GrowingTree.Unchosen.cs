@@ -33,11 +33,8 @@ internal sealed partial class GrowingTree
             return;
         }
 
-        if (pidNamespace is null)
-        {
-            ProcValue.Write(LastPid, lastOfHost!.Trim()).OrThrow($"write({LastPid})");
-        }
-        else
+        ReturnCursor();
+        if (pidNamespace is not null)
         {
             PidNamespace.SetLastPid(context, First, context.Tasks.SelectMany(task => task.Threads).Max(thread => thread.Tid));
         }
@@ -68,6 +65,7 @@ internal sealed partial class GrowingTree
             Slot made = batch.Call(
                 Sysno.clone3, batch.Data(arguments), System.Runtime.InteropServices.Marshal.SizeOf<CloneArgs>());
             batch.Run("forking");
+            ReturnCursor();
             Tracee tracee = Tracee.AdoptClone(OuterId(remote, made.Int32));
             int[] actual = ProcStatus.Read(tracee.Tid).NSpid;
             bool isThread = (child.Flags & CloneFlags.CLONE_THREAD) != 0;
@@ -99,6 +97,15 @@ internal sealed partial class GrowingTree
             {
                 throw Refused(child.Id, Errno.EEXIST);
             }
+        }
+    }
+
+    // At once: a Firn that is killed leaves nothing of it to others.
+    private void ReturnCursor()
+    {
+        if (lastOfHost is not null)
+        {
+            ProcValue.Write(LastPid, lastOfHost.Trim()).OrThrow($"write({LastPid})");
         }
     }
 
