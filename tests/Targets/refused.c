@@ -207,8 +207,6 @@ int main(int argc, char **argv)
         performance();
     else if (!strcmp(kind, "seccomp-listener"))
         listener();
-    else if (!strcmp(kind, "inet-protocol"))
-        OFFERED(socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */));
     else if (!strcmp(kind, "vsock-socket"))
         OFFERED(socket(AF_VSOCK, SOCK_STREAM, 0));
     else if (!strcmp(kind, "file-system-context"))

@@ -15,7 +15,7 @@ public sealed class RefusalTests
     [
         "tcp-established", "udp-corked", "link-remap", "ghost-limit",
             "file-locks",
-        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "inet-protocol", "vsock-socket",
+        "crypto-socket", "bpf-map", "perf-event", "seccomp-listener", "vsock-socket",
         "file-system-context", "userfaultfd", "io-uring", "landlock-ruleset", "memfd-secret",
         "process-group", "pidfd-outside", "thread-own-state", "syscall-user-dispatch", "shared-task-state",
     ];
