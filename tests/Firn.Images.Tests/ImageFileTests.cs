@@ -146,7 +146,7 @@ public class ImageFileTests
     [Fact]
     public void Unknown_fields_survive()
     {
-        byte[] own = [.. Task.ToByteArray(), 0xc2, 0x3e, 4, .. "firn"u8];
+        byte[] own = [.. Task.ToByteArray(), 0xfa, 0x7c, 4, .. "firn"u8];
         byte[] bytes = [.. ImageFile.Encode<PstreeEntry>(ImageKind.Pstree), (byte)own.Length, 0, 0, 0, .. own];
         Assert.Equal(bytes, ImageFile.Encode(ImageKind.Pstree, ImageFile.Decode(ImageKind.Pstree, bytes, "it")));
         string json = ImageJson.Decode(bytes, "pstree.img");

@@ -87,9 +87,10 @@ internal sealed class RandomMessages(int seed)
 
             if (random.Next(8) == 0)
             {
-                output.WriteTag(1000 + random.Next(50), WireFormat.WireType.Varint);
+                // No message has fields of these numbers.
+                output.WriteTag(1900 + random.Next(50), WireFormat.WireType.Varint);
                 output.WriteUInt64(Number());
-                output.WriteTag(1100, WireFormat.WireType.LengthDelimited);
+                output.WriteTag(1999, WireFormat.WireType.LengthDelimited);
                 output.WriteString("Firn's own");
             }
         }

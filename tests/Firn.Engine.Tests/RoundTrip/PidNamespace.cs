@@ -98,8 +98,11 @@ public sealed class PidNamespace : IDisposable
         for (int attempt = 1; attempt <= 50; attempt++)
         {
             Outcome outcome = Firn(["dump", .. arguments]);
+            // A client that asked whether the program listens has just closed its connection.
             bool isPassing = outcome.Status == 1
-                && outcome.Error.Contains("[tcp-accept-queue]", StringComparison.Ordinal);
+                && (outcome.Error.Contains("[tcp-accept-queue]", StringComparison.Ordinal)
+                    || (outcome.Error.Contains("[tcp-established]", StringComparison.Ordinal)
+                        && outcome.Error.Contains("TCP_CLOSE_WAIT", StringComparison.Ordinal)));
             if (!isPassing)
             {
                 if (outcome.Status != 0)
