@@ -86,8 +86,9 @@ internal sealed class AdvicesAhead : IDisposable
                 }
             }
         }
-        catch (Exception exception) when (exception is Linux.LinuxException or FormatException)
+        catch (Exception exception)
         {
+            // Who waits for it throws it.
             lock (read)
             {
                 failure = ExceptionDispatchInfo.Capture(exception);

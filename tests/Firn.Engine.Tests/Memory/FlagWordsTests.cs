@@ -52,6 +52,17 @@ public sealed class FlagWordsTests
     }
 
     [Fact]
+    public void A_mapping_that_was_read_twice_teaches_nothing()
+    {
+        var known = new Dictionary<ulong, (VmFlags Flags, uint Key)>();
+        MappingWord[] words = [new(0x1000, 0x2000, 5), new(0x2000, 0x3000, 7)];
+        MappingFlags[] flags =
+            [new(0x1000, 0x2000, VmFlags.Read), new(0x2000, 0x4000, VmFlags.Write), new(0x2000, 0x3000, VmFlags.Write)];
+        Assert.True(FlagWords.Learn(known, words, flags));
+        Assert.Equal([5ul], known.Keys);
+    }
+
+    [Fact]
     public void A_word_with_two_meanings_ends_all_trust()
     {
         var known = new Dictionary<ulong, (VmFlags Flags, uint Key)>();
