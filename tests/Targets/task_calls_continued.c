@@ -97,15 +97,20 @@ static void *run(void *argument)
 static int wakes_between(double least, double most)
 {
     char line[512];
-    FILE *file = fopen("/proc/timer_list", "r");
-    int found = !file;
-    while (!found && fgets(line, sizeof line, file)) {
-        char *at = strstr(line, "expires at ");
-        double left = at ? atof(at + 11) / 1e9 - now() : -1;
-        found = left >= least && left <= most;
+    int found = 0;
+    // The kernel leaves timers out of the list where others end while it is made.
+    for (int look = 0; !found && look < 50; look++) {
+        FILE *file = fopen("/proc/timer_list", "r");
+        found = !file;
+        while (!found && fgets(line, sizeof line, file)) {
+            char *at = strstr(line, "expires at ");
+            double left = at ? atof(at + 11) / 1e9 - now() : -1;
+            found = left >= least && left <= most;
+        }
+        if (file)
+            fclose(file);
+        usleep(2000);
     }
-    if (file)
-        fclose(file);
     return found;
 }
 

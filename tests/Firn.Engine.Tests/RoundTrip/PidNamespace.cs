@@ -102,7 +102,7 @@ public sealed class PidNamespace : IDisposable
             bool isPassing = outcome.Status == 1
                 && (outcome.Error.Contains("[tcp-accept-queue]", StringComparison.Ordinal)
                     || (outcome.Error.Contains("[tcp-established]", StringComparison.Ordinal)
-                        && outcome.Error.Contains("TCP_CLOSE_WAIT", StringComparison.Ordinal)));
+                        && !outcome.Error.Contains("TCP_ESTABLISHED", StringComparison.Ordinal)));
             if (!isPassing)
             {
                 if (outcome.Status != 0)
