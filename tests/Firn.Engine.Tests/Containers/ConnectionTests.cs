@@ -96,8 +96,7 @@ public sealed class ConnectionTests
             }
 
             File.AppendAllText(questions, "next\nnext\nnext\nnext\n");
-            heard.MustGoOn();
-            PidNamespace.Until(() => heard.Length == 4 * (round + 1), "all is answered");
+            heard.MustReach(4 * (round + 1));
         }
     }
 

@@ -17,10 +17,12 @@ internal sealed class CountedLog(Func<string> read, int first = 0)
     private string[] Lines => read().Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
     /// <summary>Waits until it says more than it did, and looks whether all is there.</summary>
-    public void MustGoOn()
+    public void MustGoOn() => MustReach(Length + 4);
+
+    /// <summary>Waits until it has said so many numbers, and looks whether all is there.</summary>
+    public void MustReach(int length)
     {
-        int before = Length;
-        PidNamespace.Until(() => Length > before + 3, $"it counts on from {before}");
+        PidNamespace.Until(() => Length >= length, $"it counts on to {length}");
         string[] lines = Lines;
         Assert.Equal(Enumerable.Range(first, lines.Length).Select(number => $"{number}"), lines);
     }
