@@ -18,7 +18,6 @@ public sealed partial class Scratch : IDisposable
     /// <summary>The name of the memfd, by which a scratch that a killed Firn left behind is recognised.</summary>
     public const string Name = "firn-scratch";
 
-    private const uint MFD_CLOEXEC = 1;
 
     private int used = Kernel.PageSize;
 
@@ -43,7 +42,7 @@ public sealed partial class Scratch : IDisposable
     /// <summary>Makes a scratch of Firn's own, to be mapped at a known address.</summary>
     public static Scratch Create(int size, RemotePtr address)
     {
-        var fd = new Fd(Sys.MemfdCreate(Name, MFD_CLOEXEC).OrThrow($"memfd_create({Name})").Int32);
+        var fd = new Fd(Sys.MemfdCreate(Name, Memfd.MFD_CLOEXEC).OrThrow($"memfd_create({Name})").Int32);
         Sys.Ftruncate(fd.Number, size).OrThrow($"ftruncate({Name}, {size})");
         return new Scratch(fd, size, address);
     }

@@ -8,24 +8,7 @@
 enum { CLIENTS = 9 };
 static const int families[CLIENTS] = { AF_INET, AF_INET, AF_INET, AF_INET, AF_INET, AF_INET6, AF_INET6, AF_INET, AF_INET };
 static const int at[CLIENTS] = { 0, 0, 0, 0, 0, 1, 1, 2, 3 };
-static char sent[1 << 22], out[1 << 20], in[1 << 20];
-
-// Both ways more than is there already.
-static void goes_on(int from, int to)
-{
-    for (size_t i = 0; i < sizeof(out); i++)
-        out[i] = (char)(i * 37 + 11);
-    size_t put = 0, got = 0;
-    while (got < sizeof(in)) {
-        ssize_t n = put < sizeof(out) ? send(from, out + put, sizeof(out) - put, MSG_DONTWAIT) : -1;
-        put += n > 0 ? (size_t)n : 0;
-        n = readable(to, 30000) ? recv(to, in + got, sizeof(in) - got, MSG_DONTWAIT) : 0;
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    CHECK(got == sizeof(in) && !memcmp(in, out, sizeof(in)));
-}
+static char sent[1 << 22];
 
 int main(int argc, char **argv)
 {

@@ -19,24 +19,6 @@ static void names(struct pair *p, struct sockaddr_in6 *a)
     }
 }
 
-// Both ways more than is there already: windows, timers and sequence numbers are as they were.
-static void goes_on(int from, int to)
-{
-    static char out[1 << 20], in[1 << 20];
-    for (size_t i = 0; i < sizeof(out); i++)
-        out[i] = (char)(i * 31 + 7);
-    size_t put = 0, got = 0;
-    while (got < sizeof(in)) {
-        ssize_t n = put < sizeof(out) ? send(from, out + put, sizeof(out) - put, MSG_DONTWAIT) : -1;
-        put += n > 0 ? (size_t)n : 0;
-        n = readable(to, 30000) ? recv(to, in + got, sizeof(in) - got, MSG_DONTWAIT) : 0;
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    CHECK(got == sizeof(in) && !memcmp(in, out, sizeof(in)));
-}
-
 int main(int argc, char **argv)
 {
     begin(argv);

@@ -14,8 +14,6 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
     private const uint F_SEAL_WRITE = 8;
     private const uint F_SEAL_FUTURE_WRITE = 16;
     private const uint F_SEAL_EXEC = 32;
-    private const uint MFD_CLOEXEC = 1;
-    private const uint MFD_ALLOW_SEALING = 2;
     private const uint PermissionMask = 0xfff;
     private const string SharedAnonymous = "/dev/zero";
 
@@ -155,7 +153,7 @@ internal sealed class RestoredObjects(RestoreContext context, PageSources source
         }
 
         // Without the flag an object is sealed against sealing from the start.
-        uint flags = MFD_CLOEXEC | (entry.Seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING)
+        uint flags = Memfd.MFD_CLOEXEC | (entry.Seals == F_SEAL_SEAL ? 0 : Memfd.MFD_ALLOW_SEALING)
             | (pageSize != 0 ? HugePages.MFD_HUGETLB | HugePages.SizeBits(pageSize) : 0);
         var fd = new Fd(Sys.MemfdCreate(entry.Name, flags).OrThrow($"memfd_create({entry.Name})").Int32);
         Sys.Ftruncate(fd.Number, (long)entry.Size).OrThrow($"ftruncate(memfd {entry.Name}, {entry.Size})");

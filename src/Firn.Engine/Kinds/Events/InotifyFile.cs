@@ -19,7 +19,6 @@ internal sealed class InotifyFile : FileKind
 {
     private const uint FIONREAD = 0x541B;
     private const string Deleted = " (deleted)";
-    private const uint MFD_CLOEXEC = 1;
     private const uint IN_ATTRIB = 4;
     private const uint Mode = 0x180; // rw-------
     private const int EventSize = 16;
@@ -227,7 +226,7 @@ internal sealed class InotifyFile : FileKind
 
     private static Fd Watched(Fd inotify, uint id)
     {
-        var file = new Fd(Sys.MemfdCreate("firn-overflow", MFD_CLOEXEC).OrThrow("memfd_create(firn-overflow)").Int32);
+        var file = new Fd(Sys.MemfdCreate("firn-overflow", Memfd.MFD_CLOEXEC).OrThrow("memfd_create(firn-overflow)").Int32);
         SysResult added = Sys.InotifyAddWatch(inotify.Number, NamespaceVisit.PathOf(file.Number), IN_ATTRIB);
         if (added.IsError)
         {

@@ -27,7 +27,6 @@ internal static class TerminalProcess
     private const int Input = 0;
     private const int Output = 1;
     private const int Error = 2;
-    private const uint MFD_CLOEXEC = 1;
 
     private enum Answer : byte
     {
@@ -277,7 +276,7 @@ internal static class TerminalProcess
 
     // ---- both
 
-    private static Fd MakeFile(string name) => new(Sys.MemfdCreate(name, MFD_CLOEXEC).OrThrow($"memfd_create({name})").Int32);
+    private static Fd MakeFile(string name) => new(Sys.MemfdCreate(name, Memfd.MFD_CLOEXEC).OrThrow($"memfd_create({name})").Int32);
 
     private static void Write(int fd, MemoryStream content)
     {
